@@ -16,7 +16,34 @@ const short: Plugin = {
     id.endsWith(".tsx") ? { code: `import { h as _h, Fragment as _F } from "preact"; ${code}`, map: null } : undefined,
 };
 
-/** What Vite's minifier leaves for swc, 1.2 kB gzipped; and 0.3 kB of names under which one script has what the other gives. */
+/** Loads a script with its styles, in the place of Vite's own helper for it, which knows more of browsers and is 0.4 kB larger. */
+const loader: Plugin = {
+  name: "small-loader",
+  apply: "build",
+  enforce: "pre",
+  load: (id) => (id === "\0vite/preload-helper.js" ? LOADER : undefined),
+};
+const LOADER = `
+const styles = {};
+const read = (file) => styles[file] ??= new Promise((done, failed) => {
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = "/console/" + file;
+  link.onload = done;
+  link.onerror = () => {
+    link.remove();
+    delete styles[file];
+    failed();
+  };
+  document.head.append(link);
+});
+export const __vitePreload = async (load, files) => {
+  const [module] = await Promise.all([load(), ...files.filter((each) => each.endsWith("css")).map(read)]);
+  return module;
+};
+`;
+
+/** What Vite's minifier leaves for swc, 1.2 kB gzipped; and 0.6 kB of names under which one script has what the other gives. */
 const small: Plugin = {
   name: "small-scripts",
   apply: "build",
@@ -36,9 +63,25 @@ const small: Plugin = {
           return `import{${named}}from`;
         });
       }
+      for (const to of chunks.filter((each) => each.isDynamicEntry)) nameParts(from, to);
     }
   },
 };
+
+/** Has a script name its parts as they are called in it, and the first script, too, where `rest.part` takes them. */
+function nameParts(from: { code: string }, to: { code: string }): void {
+  const own = new Map<string, string>();
+  to.code = to.code.replace(/export\{([^{}]*)\};?\s*$/, (_, given: string) => {
+    for (const [name, alias] of pairsOf(given)) own.set(alias, name);
+    return `export{${[...own.values()].sort()}};`;
+  });
+  const known = new Set(own.keys());
+  from.code = from.code.replace(/\.part\(`(\w+)`\)/g, (_, name: string) => {
+    known.delete(name);
+    return `.part(\`${own.get(name) ?? name}\`)`;
+  });
+  if (known.size > 0) throw new Error(`these are not taken by rest.part: ${[...known]}`);
+}
 
 /** `a as b,c`: by what name, and under which. */
 function pairsOf(names: string): [string, string][] {
@@ -50,7 +93,7 @@ function pairsOf(names: string): [string, string][] {
 
 export default defineConfig({
   base: "/console/",
-  plugins: [preact({ devToolsEnabled: false, prefreshEnabled: true }), short, small],
+  plugins: [preact({ devToolsEnabled: false, prefreshEnabled: true }), short, loader, small],
   build: {
     outDir: "../dynamiq_operator/rest/static",
     emptyOutDir: true,
@@ -58,6 +101,11 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     sourcemap: false,
+    rolldownOptions: {
+      // No property of ours does something when it is read.
+      treeshake: { propertyReadSideEffects: false },
+      optimization: { inlineConst: { mode: "all" } },
+    },
   },
   test: {
     // A DOM for those that show screens: the first line of a file says so.

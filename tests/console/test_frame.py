@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 from dynamiq_operator.model import kinds
 from tests.console.conftest import PageAs
 from tests.support import rest
+from tests.support.browser.answers import Everything
 from tests.support.browser.served import User
 from tests.support.history_stage import APP, HistoryStage
 
@@ -57,6 +58,23 @@ def test_a_page_whose_script_is_missing_reports_it_and_can_be_loaded_again(page_
     expect(page.get_by_role("heading", level=1, name="Deployments")).to_be_visible()
     expect(page.get_by_role("searchbox")).to_have_value("support")
     expect(page.get_by_text("The console is loading")).to_have_count(0)
+
+
+def test_a_part_whose_files_are_missing_is_loaded_again(page_as: PageAs) -> None:
+    window = page_as("viewer", None, is_new=True)
+    everything = Everything(lambda text: text)
+    everything.given_to(window.page)
+    styles, all_of_it = re.compile("/assets/rest-[^/]*[.]css$"), re.compile("/assets/rest-")
+    window.page.route(styles, lambda route: route.fulfill(status=404, json=NO_FILE), times=1)
+    page = window.goto("/console/workflows")
+    expect(page.get_by_role("heading", level=1, name="Workflows")).to_be_visible()
+    assert page.locator("link[href*='/assets/rest-']").count() == 1, "the one that came"
+    page.route(all_of_it, lambda route: route.fulfill(status=404, json=NO_FILE))
+    page.goto(page.url)
+    expect(page.get_by_text("This part of the console could not be loaded")).to_be_visible()
+    page.unroute(all_of_it)
+    page.get_by_role("button", name="Retry").click()
+    expect(page.get_by_role("heading", level=1, name="Workflows")).to_be_visible()
 
 
 def test_the_theme_is_chosen_by_the_keyboard_and_stays(page_as: PageAs) -> None:

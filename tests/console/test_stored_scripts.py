@@ -8,7 +8,7 @@ import pytest
 
 from tests.console.conftest import PageAs
 from tests.console.support import scripts
-from tests.console.support.screens import REFUSED, SCREENS, addresses
+from tests.console.support.screens import DIALOGS, REFUSED, SCREENS, addresses
 from tests.console.support.scripts import ALL, TEXTS, Written, nothing_ran, says
 from tests.support.browser import answers
 from tests.support.browser.pages import settled
@@ -54,7 +54,7 @@ def test_responses_of_the_api_are_shown_as_text_on_every_screen(page_as: PageAs,
         window.go_on(addresses(**everything.ids)[name])
         nothing_ran(window)
         assert window.seen.errors == [], name
-    assert everything.given >= len(names)
+    assert everything.given >= len(names - DIALOGS), "a dialog reads nothing while the screen below it cannot be read"
 
 
 @pytest.mark.parametrize("text", [*(pytest.param(each, marks=ALONE) for each in TEXTS[4:7]), ALL])

@@ -1,6 +1,10 @@
 /** Runs of the App, whose shapes are the recorder's: a list, one with its nodes, figures, and a comparison of two rows. */
 import type { Schemas } from "../src/pure/shapes.ts";
+import { READ_OPEN_RUNS, told } from "./document.ts";
 
+export const READ_OPEN_RUN = "GET /v1/apps/{app_id}/runs/{run_id}";
+export const READ_RUN_EVENTS = "GET /v1/apps/{app_id}/runs/{run_id}/events";
+export const OPEN_RUN = told(READ_OPEN_RUN).id;
 export const RUN = "28189231-788e-51ad-b0bc-a57a4d6dd953";
 const [APP, ROW, OLDER] = ["3d5626ad", "d5c46970", "2b16ee76"].map((each) => `${each}-7fe4-5c0b-95e9-77a4ed2fb255`) as [
   string,
@@ -8,6 +12,8 @@ const [APP, ROW, OLDER] = ["3d5626ad", "d5c46970", "2b16ee76"].map((each) => `${
   string,
 ];
 const BEGAN = "2026-11-24T10:57:00.000000Z";
+/** The flow of rows of the example. */
+const FLOW = told("GET /v1/apps/{app_id}/deployments")[0]?.flow_hash ?? null;
 const tokens = { input_tokens: 900, output_tokens: 120, cache_read_tokens: 300, cache_write_tokens: 0 };
 
 /** A run of a list. */
@@ -26,6 +32,37 @@ export const run = (parts: Partial<Schemas["RunSummary"]> = {}): Schemas["RunSum
   ...{ cost_usd: 0.00465, unpriced_calls: 0, models: ["gpt-4o-mini", "claude-sonnet-4"], node_count: 6 },
   ...parts,
 });
+
+/** A background run, which has begun. */
+export const open = (parts: Partial<Schemas["BackgroundRun"]> = {}): Schemas["BackgroundRun"] => ({
+  ...told(READ_OPEN_RUN),
+  ...{ app_id: APP, workflow_hash: FLOW, accepted_at: BEGAN, attempts: 1, output: null },
+  ...parts,
+});
+
+/** Those that have not ended, on one page. */
+export const openPage = (
+  data: Schemas["BackgroundRun"][],
+  total_count = data.length,
+): Schemas["BackgroundRunPage"] => ({
+  data,
+  pagination: { page: 1, page_size: 100, page_count: 1, total_count },
+});
+
+/** The events of a run, from its begin. */
+export const events = (...types: [type: string, data?: Record<string, unknown>][]): Schemas["BackgroundEvent"][] =>
+  types.map(([type, data = {}], at) => ({ sequence: at + 1, type, timestamp: BEGAN, data }));
+
+/** One that runs in a node with a long name, and one that waits for a pod, of a version that is not known. */
+export function openAnswers(unbroken: string, long: string): Record<string, unknown> {
+  const waits = { status: "created", state: "queued", node: null, workflow_hash: null, started_at: null } as const;
+  const began = events(["run.accepted"], ["run.started"], ["node.started", { id: unbroken, attempt: 2 }]);
+  return {
+    [READ_OPEN_RUNS]: openPage([open({ node: unbroken }), open({ ...waits, id: OPEN_RUN.replace("5f", "60") })]),
+    [READ_OPEN_RUN]: { data: open({ session_id: unbroken, node: long, output: long }) },
+    [READ_RUN_EVENTS]: { data: began, ended: true },
+  };
+}
 
 export const FAILED = { status: "failed", reason: "node_failed" } as const;
 

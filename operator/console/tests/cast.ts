@@ -378,6 +378,7 @@ export const usual = (): Answers => ({
     READ_RUNS,
     runs.page([runs.run(), runs.run({ ...runs.FAILED, id: uid(71), error: LONG, session_id: UNBROKEN })]),
   ),
+  ...runs.openAnswers(UNBROKEN, LONG),
   ...answer(READ_RUN, one(runs.whole({ error: LONG, session_id: UNBROKEN }))),
   ...answer(READ_METRICS, one(runs.metrics())),
   ...answer(READ_VERDICTS, one([runs.verdict(ROW)])),

@@ -2,6 +2,8 @@
 import { expect, it } from "vitest";
 import * as cast from "./cast.ts";
 import { one, told } from "./cast.ts";
+import { openPage } from "./cast-runs.ts";
+import { READ_OPEN_RUNS } from "./document.ts";
 import * as kit from "./kit.tsx";
 import { api, user } from "./kit.tsx";
 
@@ -88,4 +90,13 @@ it("an App that Git manages shows that Git reverts a change here", async () => {
     cast.answer(cast.READ_CONFIGURATION, one({ ...told(cast.READ_CONFIGURATION), managed_by: "argocd" })),
   );
   await kit.says("A change here is undone by Argo CD", form);
+});
+
+it.each([
+  [3, "3 background runs that are open: they are canceled"],
+  [1, "1 background run that is open: it is canceled"],
+])("before an App is deleted, its open background runs are counted: %s", async (total_count, says) => {
+  await kit.show(`${APP}/configuration`, { [READ_OPEN_RUNS]: openPage([], total_count) });
+  await kit.press("Delete App");
+  await kit.says(says, await kit.dialog());
 });

@@ -1,5 +1,6 @@
 /** The screens of the console as a table: where each is, what it reads, and what it says where there is nothing, or the caller may not. */
 import * as cast from "./cast.ts";
+import { OPEN_RUN, READ_OPEN_RUN } from "./cast-runs.ts";
 import type { Call } from "./document.ts";
 
 const APP = `/console/apps/${cast.APP}`;
@@ -178,6 +179,14 @@ export const SCREENS: Screen[] = [
       buttons: ["Delete…", "Score", "Good", "Show inputs and outputs"],
     },
     over: [cast.RUN.slice(0, 8), `${APP}/runs`],
+  },
+  {
+    name: "background run",
+    path: `${APP}/runs/${OPEN_RUN}?open=true`,
+    reads: READ_OPEN_RUN,
+    shows: "node.started",
+    barred: { answers: without("runs_score"), buttons: ["Cancel…"] },
+    over: [OPEN_RUN.slice(0, 8), `${APP}/runs`],
   },
   {
     name: "monitoring",

@@ -224,7 +224,7 @@ def _screens(stage: HistoryStage, rows: list[Manifest], waiting: Manifest, run: 
     found = addresses(**uids)
     triage = addresses(**uids | {"app": stage.get(kinds.APP.kind, TRIAGE)["metadata"]["uid"], "row": waiting["metadata"]["uid"]})
     drawn = {"roll back": "roll-back", "version": "workflow-version"}
-    left_out = {"unknown", "deploy of a workflow", "workflow"}
+    left_out = {"unknown", "deploy of a workflow", "workflow", "background run"}
     day = f"{found['monitoring']}?range=24+h"  # the App is young, and its runs are made up for a day
     found |= {"run": f"{found['runs']}/{run}", "monitoring": day, "review": triage["review"], "waiting": triage["history"]}
     return {"sign-in": SIGN_IN} | {drawn.get(name, name): path for name, path in found.items() if name not in left_out}

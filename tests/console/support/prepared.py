@@ -65,12 +65,13 @@ class Prepared:
         return made
 
     def _take(self, route: Route) -> None:
-        method, path = route.request.method, route.request.url.removeprefix(ORIGIN).partition("?")[0]
+        method, (path, _, query) = route.request.method, route.request.url.removeprefix(ORIGIN).partition("?")
         if path.endswith("/watch"):
             return  # a stream that is open, and on which nothing happens
         try:
             known = _prepared()["answers"]
-            body = known.get(f"{method} {path}") or known[f"{method} {answers.template(path)}"]
+            named = f"{method} {answers.template(path)}"
+            body = known[f"{named}?open=true"] if "open=true" in query else known.get(f"{method} {path}") or known[named]
             answers.checked(method, path, 200, body)
         except (AssertionError, KeyError) as error:
             self.surprises.append(f"{method} {path}: {error!r}")

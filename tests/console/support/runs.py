@@ -18,15 +18,18 @@ from tests.support.recorder_runs import Row, moment, text
 OF_THE_RECORDER = re.compile(
     r"^https?://[^/]+/v1/(runs/.*|apps/[^/]+/(runs|metrics|verdicts|recorder|deployments/[^/]+/comparison))(\\?.*)?$"
 )
+NO_JOURNAL = {"error": {"code": "no_journal", "message": "No journal is installed.", "details": {}}}
 NO_RECORDER = "No recorder is installed, so no runs are recorded."
 
 
 def given(page: Page | BrowserContext, recorded: Recorded) -> None:
-    """Makes the page read these runs from now on."""
+    """Makes the page read these runs from now on. There is no journal, and so no open background run."""
 
     def answer(route: Route) -> None:
         url, method = urlsplit(route.request.url), route.request.method
-        status, body = recorded.answer(method, url.path, parse_qsl(url.query), route.request.post_data_json)
+        query = parse_qsl(url.query)
+        is_open = ("open", "true") in query
+        status, body = (501, NO_JOURNAL) if is_open else recorded.answer(method, url.path, query, route.request.post_data_json)
         _fulfil(route, method, url.path, status, body)
 
     page.route(OF_THE_RECORDER, answer)

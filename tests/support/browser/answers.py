@@ -20,6 +20,10 @@ JSON, STREAM = "application/json", "text/event-stream"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT")
 """Texts with this beginning also stay: objects of the cluster within an answer, such as pins, have no schema there."""
 
+OPEN_RUN = "/v1/apps/{app_id}/runs/{run_id}"
+LIMITS = {"type", "$ref", "anyOf", "enum", "const"}
+"""A schema with none of these accepts any value."""
+
 MOST = 1 << 20  # characters of a text that the document does not limit
 
 
@@ -76,6 +80,11 @@ def example(method: str, path: str, status: int = 200) -> Any:
     return _whole(content["schema"], json.loads(json.dumps(content.get("example") or _example(content["schema"]))))
 
 
+def open_runs(*runs: Any) -> Any:
+    """Returns a page of open background runs."""
+    return {"data": runs, "pagination": {"page": 1, "page_size": 100, "page_count": min(len(runs), 1), "total_count": len(runs)}}
+
+
 class Everything:
     """Answers to every read by the document's examples. Texts that the API accepts freely are changed; the product's own names stay.
 
@@ -102,7 +111,10 @@ class Everything:
         elif JSON not in content:
             route.fulfill(status=int(status))
         else:
-            body = _changed(content[JSON]["schema"], example(method, template(path), int(status)), self._change)
+            schema, body = content[JSON]["schema"], example(method, template(path), int(status))
+            if "open=true" in route.request.url and int(status) < 300:
+                schema, body = {"$ref": "#/components/schemas/BackgroundRunPage"}, open_runs(example("GET", OPEN_RUN)["data"])
+            body = _changed(schema, body, self._change)
             route.fulfill(status=int(status), content_type=JSON, body=json.dumps(checked(method, path, int(status), body)))
 
 
@@ -152,7 +164,7 @@ def _whole(schema: dict[str, Any], value: Any) -> Any:
 
 
 def _may_be_null(schema: dict[str, Any]) -> bool:
-    return any(part.get("type") == "null" for part in schema.get("anyOf", (schema,)))
+    return any(part.get("type") == "null" or not part.keys() & LIMITS for part in schema.get("anyOf", (schema,)))
 
 
 def _resolved(schema: dict[str, Any]) -> dict[str, Any]:

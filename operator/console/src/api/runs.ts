@@ -1,5 +1,6 @@
 /** The runs of an App, from its recorder: read and written, by name. Each throws Problem. */
 import type {
+  BackgroundRun,
   GroupBy,
   Interval,
   Metrics,
@@ -22,6 +23,24 @@ export const readRuns = (app: string, query: RunQuery, signal?: AbortSignal): Pr
   call(
     GET("/v1/apps/{app_id}/runs", { params: { path: { app_id: app }, query: query as never }, signal }),
   ) as Promise<RunPage>;
+
+/** The newest background runs that have not ended, and how many there are. */
+export const readOpenRuns = (app: string, signal: AbortSignal) => {
+  const params = { path: { app_id: app }, query: { open: "true", page_size: 100 } as const };
+  return call(GET("/v1/apps/{app_id}/runs", { params, signal })) as Promise<Schemas["BackgroundRunPage"]>;
+};
+
+export const readOpenRun = (app_id: string, run_id: string, signal: AbortSignal): Promise<BackgroundRun> =>
+  dataOf(GET("/v1/apps/{app_id}/runs/{run_id}", { params: { path: { app_id, run_id } }, signal }));
+
+/** The events of a background run after one of them: at once where there are some, else in `wait` seconds. */
+export const readRunEvents = (app_id: string, run_id: string, after: number, signal: AbortSignal) => {
+  const params = { path: { app_id, run_id }, query: { after, wait: 5 } };
+  return call(GET("/v1/apps/{app_id}/runs/{run_id}/events", { params, signal }));
+};
+
+export const cancelRun = (app_id: string, run_id: string): Promise<BackgroundRun> =>
+  dataOf(POST("/v1/apps/{app_id}/runs/{run_id}/cancel", { params: { path: { app_id, run_id } } }));
 
 export const readRun = (run: string, withContent: boolean, signal: AbortSignal): Promise<WholeRun> => {
   const params = { path: { run_id: run }, query: { include: withContent ? "content" : undefined } };

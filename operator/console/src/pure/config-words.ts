@@ -1,5 +1,7 @@
 /** A deployment config in words, the same as kubectl dynamiq's. Pure. */
+
 import { type Amounts, type Config, NUMBERS, type Resources } from "./config.ts";
+import { plural } from "./texts.ts";
 
 /** `1 to 2 pods at 80 % CPU`; `0 to 10 pods, asleep after 300 s, a call waits 120 s`. */
 export function scalingInWords({ deployment_type: type, config }: Config): string {
@@ -12,7 +14,7 @@ export function scalingInWords({ deployment_type: type, config }: Config): strin
   const scaling = config?.autoscaling;
   const min = scaling?.min_replicas ?? NUMBERS.min.first;
   const max = scaling?.max_replicas ?? NUMBERS.max.first;
-  const pods = min === max ? `${min} pod${min === 1 ? "" : "s"}` : `${min} to ${max} pods`;
+  const pods = min === max ? plural(min, "pod") : `${min} to ${max} pods`;
   return `${pods} at ${scaling?.target_cpu_utilization_percentage ?? NUMBERS.cpu.first} % CPU`;
 }
 

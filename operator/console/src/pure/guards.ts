@@ -1,6 +1,8 @@
 /** Rules for deploys in words: what holds an App and its rows, and what somebody may do about it. Pure. */
+
 import { personOf } from "./people.ts";
 import type { App, Deployment, Guard, OneDeployment, Purpose, Rejection, Waits } from "./shapes.ts";
+import { plural } from "./texts.ts";
 
 interface Right {
   allowed: boolean;
@@ -50,7 +52,7 @@ export function offerOn(
 
 /** `1 of 2 approvals`; empty where none is needed. */
 export function approvalsOf({ approvals, approvals_needed: needed }: Pick<Waits, "approvals" | "approvals_needed">) {
-  return needed === null ? "" : `${approvals ?? 0} of ${needed} approval${needed === 1 ? "" : "s"}`;
+  return needed === null ? "" : `${approvals ?? 0} of ${plural(needed, "approval")}`;
 }
 
 interface Asked {
@@ -124,7 +126,6 @@ export function releasedBy({ released }: Pick<Deployment, "released">): string {
 export function verifiedInWords({ verified }: Pick<Deployment, "verified">): string {
   if (!verified) return "";
   const { cases, calls, score, message } = verified;
-  const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? "" : "s"}`;
-  const parts = [counted(cases, "case"), counted(calls, "call"), score === null ? "" : `score ${score}`, message ?? ""];
+  const parts = [plural(cases, "case"), plural(calls, "call"), score === null ? "" : `score ${score}`, message ?? ""];
   return `Verified: ${parts.filter(Boolean).join(", ")}`;
 }

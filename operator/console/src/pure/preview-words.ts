@@ -1,6 +1,8 @@
 /** What a preview says, in sentences: the same as kubectl dynamiq's. Pure. */
+
 import type { Config, Resources } from "./config.ts";
 import { computeInWords, scalingInWords, typeInWords } from "./config-words.ts";
+import { plural } from "./texts.ts";
 
 export interface Side {
   row: string | null;
@@ -114,9 +116,9 @@ function moves({ pods_warm: warm, pods_to_start: toStart }: Preview): Consequenc
       says: "New pods start beside those that serve, unless a standby is ready; when all are ready, calls move to them at once",
     };
   }
-  const ready = `Standby: ${count(warm)} ready`;
+  const ready = `Standby: ${plural(warm, "pod")} ready`;
   if (!toStart) return { kind: "calm", says: `${ready}, no pod starts; calls move to them at once` };
-  const start = `${count(toStart)} start${toStart === 1 ? "s" : ""}`;
+  const start = `${plural(toStart, "pod")} start${toStart === 1 ? "s" : ""}`;
   return {
     kind: "restart",
     says: warm
@@ -132,10 +134,6 @@ function sleep(from: Side | null, to: Side): Consequence[] {
   }
   if (before === "serverless" && after !== "serverless") return [{ kind: "calm", says: "The App no longer sleeps" }];
   return [];
-}
-
-function count(pods: number): string {
-  return `${pods} pod${pods === 1 ? "" : "s"}`;
 }
 
 /** All of it in a sentence, for who does not see it change. */

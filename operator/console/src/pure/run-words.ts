@@ -1,5 +1,7 @@
 /** Runs, their figures and verdicts in words. What is not known is a dash, and never 0. Pure. */
+
 import type { Figures, Run, RunComparison } from "./shapes.ts";
+import { plural } from "./texts.ts";
 import { duration } from "./time.ts";
 
 type Counts = Pick<Figures, "runs" | "failed" | "refused" | "abandoned">;
@@ -66,7 +68,7 @@ export function tokensInWords({ input_tokens, output_tokens, cache_read_tokens }
 export function figuresInWords(figures: Figures): string {
   if (figures.runs === 0) return "no runs";
   return [
-    figures.runs === 1 ? "1 run" : `${count(figures.runs)} runs`,
+    plural(figures.runs, "run"),
     `${percent(failureRate(figures))} failed`,
     `p95 ${took(figures.p95_ms)}`,
     costOf(figures) !== NONE && costOf(figures),

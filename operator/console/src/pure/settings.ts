@@ -1,4 +1,5 @@
 /** What an App is configured with, as a form holds it: what was changed of it, and what others changed meanwhile. Pure. */
+import { plural } from "./texts.ts";
 
 export interface Reference {
   name: string;
@@ -106,7 +107,7 @@ export function exposureInWords(exposure: Exposure): string {
     tls_secret && `TLS of Secret ${tls_secret}`,
     gateway && `Gateway ${gateway}`,
     gateway_section && `listener ${gateway_section}`,
-    noted > 0 && (noted === 1 ? "1 annotation" : `${noted} annotations`),
+    noted > 0 && plural(noted, "annotation"),
   ].filter(Boolean);
   return [
     type === "ClusterIP" ? "ClusterIP: inside the cluster only" : (type ?? "The operator's default"),

@@ -90,6 +90,9 @@ export type RowVerdict = Schemas["RowVerdict"];
 export type RunComparison = Schemas["RunComparison"];
 export type ComparedFigure = Schemas["ComparedFigure"];
 export type RunPage = Schemas["RunPage"];
+/** A run in the background, as the journal has it until a while after its end. */
+export type BackgroundRun = Schemas["BackgroundRun"];
+export type BackgroundEvent = Schemas["BackgroundEvent"];
 /** What a list is asked for: filters, order, page or cursor, by their names in the API. */
 export type RunQuery = Record<string, string | string[] | number | undefined>;
 

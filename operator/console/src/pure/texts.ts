@@ -42,3 +42,8 @@ export function withoutDot(text: string): string {
 export function sentence(text: string): string {
   return /^v\d/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
 }
+
+/** `1 row`, `1,204 rows`: so many of what has an s in its plural. */
+export function plural(count: number, what: string): string {
+  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+}

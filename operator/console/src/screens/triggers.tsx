@@ -1,12 +1,12 @@
 import { useEffect, useRef } from "preact/hooks";
 import { readTriggers } from "../api/triggers.ts";
 import type { App, Trigger } from "../pure/shapes.ts";
-import { listen } from "../state/listen.ts";
 import { useLocation } from "../state/location.tsx";
 import { refresh, useQuery } from "../state/query.ts";
 import { useRights } from "../state/rights.ts";
 import { Action, type Right } from "../ui/action.tsx";
 import { ACTIONS, Columns } from "../ui/columns.tsx";
+import { usePoll } from "../ui/poll.ts";
 import { Empty, Loaded } from "../ui/states.tsx";
 import { TriggerActions } from "./triggers/actions.tsx";
 import { TriggerDialog } from "./triggers/dialog.tsx";
@@ -59,7 +59,6 @@ export function TriggersTab({ app }: { app: App }) {
 /** Reads triggers and their runs again when the App has changed, and every now and then: a run that begins changes nothing of the App. */
 function useFresh(app: App): void {
   const again = () => {
-    if (document.hidden) return;
     refresh(`triggers ${app.id}`);
     refresh(eventsOf(app));
   };
@@ -69,14 +68,7 @@ function useFresh(app: App): void {
     seen.current = app.updated_at;
     again();
   }, [app.updated_at]);
-  useEffect(() => {
-    const timer = setInterval(again, LOOKED_AGAIN_AFTER);
-    const end = listen("visibilitychange", again, document);
-    return () => {
-      clearInterval(timer);
-      end();
-    };
-  }, [app.id]);
+  usePoll(LOOKED_AGAIN_AFTER, again);
 }
 
 interface TableProps {

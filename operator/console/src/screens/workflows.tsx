@@ -2,6 +2,7 @@ import { useMemo } from "preact/hooks";
 import { readApps, readProjects } from "../api/read.ts";
 import { readWorkflows } from "../api/workflows.ts";
 import type { AppOfList, ListedWorkflow, Project } from "../pure/shapes.ts";
+import { plural } from "../pure/texts.ts";
 import { useLocation } from "../state/location.tsx";
 import { project } from "../state/project.ts";
 import { useQuery } from "../state/query.ts";
@@ -87,7 +88,7 @@ function Search({ q, count, ask }: { q: string; count: number; ask: (text: strin
         />
       </label>
       <p class="hidden-label" role="status">
-        {count} {count === 1 ? "workflow" : "workflows"}
+        {plural(count, "workflow")}
       </p>
     </div>
   );
@@ -139,7 +140,7 @@ function NewestVersion({ of: { id, newest_version: newest } }: { of: ListedWorkf
   return (
     <span>
       <a href={`/console/workflows/${id}/versions/${newest.id}`}>{newest.version}</a>{" "}
-      <span class="muted small">
+      <span class="small muted">
         <Time at={newest.created_at} />
       </span>
     </span>

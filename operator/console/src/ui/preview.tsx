@@ -38,8 +38,8 @@ export function PreviewView<T extends Preview>({ preview, waits, also, children 
           </span>
         )}
       </header>
-      {waits && <p class="muted small">{waits}</p>}
-      {problem?.status === 401 && <p class="muted small">Sign in again to see what this would do.</p>}
+      {waits && <p class="small muted">{waits}</p>}
+      {problem?.status === 401 && <p class="small muted">Sign in again to see what this would do.</p>}
       {problem && problem.status !== 401 && (
         <div class="notice bad" role="alert">
           <Said text={problem.message} />

@@ -4,14 +4,15 @@ interface Props<T extends string> {
   label: string;
   choices: readonly T[];
   value: T;
+  disabled?: boolean;
   onChange: (value: T) => void;
 }
 
 /** One of a few, all of them seen: radio buttons that look like a switch. */
-export function Segments<T extends string>({ label, choices, value, onChange }: Props<T>) {
+export function Segments<T extends string>({ label, choices, value, disabled, onChange }: Props<T>) {
   const name = useId();
   return (
-    <fieldset class="segments">
+    <fieldset class="segments" disabled={disabled}>
       <legend class="hidden-label">{label}</legend>
       {choices.map((each) => (
         <label key={each}>

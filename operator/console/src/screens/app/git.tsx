@@ -1,4 +1,5 @@
 import type { App, OneDeployment } from "../../pure/shapes.ts";
+import { Fact } from "../../ui/fact.tsx";
 import { Person } from "../../ui/person.tsx";
 
 /** What `App.spec.deploy` asks, and whether it is what callers get. */
@@ -19,25 +20,12 @@ export function GitAsks({ app, git, live }: { app: App; git: NonNullable<App["gi
           </p>
         )}
         <dl class="facts">
-          {git.message && (
-            <>
-              <dt>Message</dt>
-              <dd>{git.message}</dd>
-            </>
-          )}
-          {git.runtime && (
-            <>
-              <dt>Runtime</dt>
-              <dd>{git.runtime}</dd>
-            </>
-          )}
+          {git.message && <Fact label="Message">{git.message}</Fact>}
+          {git.runtime && <Fact label="Runtime">{git.runtime}</Fact>}
           {git.changed_by && (
-            <>
-              <dt>Changed by</dt>
-              <dd>
-                <Person name={git.changed_by} />
-              </dd>
-            </>
+            <Fact label="Changed by">
+              <Person name={git.changed_by} />
+            </Fact>
           )}
         </dl>
       </div>

@@ -3,9 +3,11 @@ import { readMetrics } from "../../api/runs.ts";
 import { computeInWords, scalingInWords, typeInWords } from "../../pure/config-words.ts";
 import { figuresInWords } from "../../pure/run-words.ts";
 import type { App, AppRights, OneDeployment } from "../../pure/shapes.ts";
+import { plural } from "../../pure/texts.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { useVerdict } from "../../state/verdicts.ts";
 import { Action } from "../../ui/action.tsx";
+import { Fact } from "../../ui/fact.tsx";
 import { By } from "../../ui/person.tsx";
 import { RunsOfRow } from "../../ui/runs-of-row.tsx";
 import { Said } from "../../ui/said.tsx";
@@ -77,42 +79,29 @@ function Facts({ app, row }: { app: App; row: OneDeployment }) {
         </div>
       )}
       <dl class="facts">
-        <dt>Deployed</dt>
-        <dd>
+        <Fact label="Deployed">
           <Time at={row.created_at} />
           <By author={row.created_by} />
-        </dd>
-        {row.provenance && (
-          <>
-            <dt>From</dt>
-            <dd>{row.provenance}</dd>
-          </>
-        )}
+        </Fact>
+        {row.provenance && <Fact label="From">{row.provenance}</Fact>}
         {app.workflow_id && (
-          <>
-            <dt>Workflow</dt>
-            <dd>
-              <a href={`/console/workflows/${app.workflow_id}`}>{app.workflow.name}</a>
-            </dd>
-          </>
+          <Fact label="Workflow">
+            <a href={`/console/workflows/${app.workflow_id}`}>{app.workflow.name}</a>
+          </Fact>
         )}
-        <dt>Runtime</dt>
-        <dd>
+        <Fact label="Runtime">
           {row.runtime ? row.runtime.version : "none"}{" "}
           {row.runtime?.label && <span class="muted">{row.runtime.label}</span>}
-        </dd>
-        <dt>Type</dt>
-        <dd>
+        </Fact>
+        <Fact label="Type">
           {typeInWords(row.deployment_config.deployment_type)}, {scalingInWords(row.deployment_config)}
-          {compute && <p class="muted small">{compute}</p>}
-        </dd>
-        <dt>Pods</dt>
-        <dd>
+          {compute && <p class="small muted">{compute}</p>}
+        </Fact>
+        <Fact label="Pods">
           <Pods app={app} row={row} />
-        </dd>
+        </Fact>
         <RecentRuns app={app} row={row} />
-        <dt>Access</dt>
-        <dd>
+        <Fact label="Access">
           {app.access_control.access_type === "private" ? (
             <>
               private, with an <a href={`/console/apps/${app.id}/configuration`}>Access Key</a>
@@ -120,7 +109,7 @@ function Facts({ app, row }: { app: App; row: OneDeployment }) {
           ) : (
             "public"
           )}
-        </dd>
+        </Fact>
       </dl>
     </div>
   );
@@ -133,18 +122,14 @@ function RecentRuns({ app, row }: { app: App; row: OneDeployment }) {
   if (!isRecorded) return null;
   const total = recent.data.value?.series[0]?.total;
   return (
-    <>
-      <dt>Runs</dt>
-      <dd>
-        <RunsOfRow app={app.id} row={row.id} />
-        {recent.data.value && (
-          <p class="small muted">
-            Last 24 hours:{" "}
-            <a href={`/console/apps/${app.id}/monitoring`}>{total ? figuresInWords(total) : "no runs"}</a>
-          </p>
-        )}
-      </dd>
-    </>
+    <Fact label="Runs">
+      <RunsOfRow app={app.id} row={row.id} />
+      {recent.data.value && (
+        <p class="small muted">
+          Last 24 hours: <a href={`/console/apps/${app.id}/monitoring`}>{total ? figuresInWords(total) : "no runs"}</a>
+        </p>
+      )}
+    </Fact>
   );
 }
 
@@ -170,7 +155,7 @@ function Warm({ warm }: { warm: App["warm"] }) {
       <ul>
         {warm.map((each) => (
           <li key={each.version}>
-            {each.version ?? "A version"}: {each.pods_ready} {each.pods_ready === 1 ? "pod" : "pods"} ready
+            {each.version ?? "A version"}: {plural(each.pods_ready, "pod")} ready
           </li>
         ))}
       </ul>

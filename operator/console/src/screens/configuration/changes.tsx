@@ -13,7 +13,7 @@ interface Props {
 
 /** What would be saved, from what to what, with what it does to callers, and the same for a terminal. */
 export function Changes({ app, from, to, changed }: Props) {
-  if (changed.length === 0) return <p class="muted small">Nothing is changed yet.</p>;
+  if (changed.length === 0) return <p class="small muted">Nothing is changed yet.</p>;
   const hasNewPods = changed.some(({ field }) => field.startsWith("variables.") || field === "access_type");
   const hasNewAddress = changed.some(({ field }) => field === "hostname" || field === "exposure");
   const patch = JSON.stringify(patchOf(from, to));

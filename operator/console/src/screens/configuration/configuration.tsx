@@ -4,6 +4,7 @@ import type { App, Configuration } from "../../pure/shapes.ts";
 import { refresh, update, useQuery } from "../../state/query.ts";
 import { useRights } from "../../state/rights.ts";
 import { Action, type Right } from "../../ui/action.tsx";
+import { usePoll } from "../../ui/poll.ts";
 import { Loaded } from "../../ui/states.tsx";
 import { SuspendDialog } from "../guards/dialogs.tsx";
 import { DeleteApp } from "./delete-app.tsx";
@@ -54,11 +55,7 @@ function Configured({ app, right }: { app: App; right?: Right }) {
   // Somebody else may have changed it; a form that is open says so when it is saved.
   useEffect(() => void query.refresh(), [app.updated_at, query]);
   const isApplied = query.data.value?.is_applied ?? true;
-  useEffect(() => {
-    if (isApplied) return;
-    const timer = setInterval(() => !document.hidden && void query.refresh(), LOOKED_AGAIN_AFTER);
-    return () => clearInterval(timer);
-  }, [isApplied, query]);
+  usePoll(LOOKED_AGAIN_AFTER, () => isApplied || void query.refresh());
   const finish = (saved?: Configuration) => {
     open(undefined);
     if (!saved) return;

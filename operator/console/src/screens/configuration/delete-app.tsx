@@ -1,10 +1,11 @@
 import { useState } from "preact/hooks";
 import { deleteApp } from "../../api/configuration.ts";
+import { readOpenRuns } from "../../api/runs.ts";
 import type { App } from "../../pure/shapes.ts";
 import { line } from "../../pure/shell.ts";
 import { useLocation } from "../../state/location.tsx";
 import { inProject } from "../../state/project.ts";
-import { refresh } from "../../state/query.ts";
+import { refresh, useQuery } from "../../state/query.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
@@ -35,6 +36,8 @@ export function DeleteApp({ app, right }: { app: App; right?: Right }) {
 function DeleteDialog({ app, onClose }: { app: App; onClose: () => void }) {
   const [typed, type] = useState("");
   const write = useWrite();
+  const open = useQuery(`open-runs ${app.id}`, (signal) => readOpenRuns(app.id, signal)).data.value?.pagination
+    .total_count;
   const { route } = useLocation();
   const name = app.resource_name;
   const submit = async (event: Event) => {
@@ -54,13 +57,15 @@ function DeleteDialog({ app, onClose }: { app: App; onClose: () => void }) {
           <ul class="notes">
             <li>its history: every deployment, with what it pinned, by whom and when</li>
             <li>its triggers, and its Access Keys</li>
+            {open === 1 && <li>1 background run that is open: it is canceled</li>}
+            {open !== undefined && open > 1 && <li>{open} background runs that are open: they are canceled</li>}
             {app.live && (
               <li>
                 its pods, which serve {app.live.version} now: calls to {app.hostname} get no answer any more
               </li>
             )}
           </ul>
-          <p class="muted small">
+          <p class="small muted">
             Workflow {app.workflow.name} and its versions stay, and so do Apps that it was promoted to.
           </p>
           <Field label={`Type ${name} to confirm`}>

@@ -27,7 +27,7 @@ export function ConfigurationFacts({ app, found }: { app: App; found: Configurat
         <Fact label="Hostname">
           {found.hostname ?? (
             <>
-              {app.hostname} <span class="muted small">made of its name</span>
+              {app.hostname} <span class="small muted">made of its name</span>
             </>
           )}
         </Fact>
@@ -36,7 +36,7 @@ export function ConfigurationFacts({ app, found }: { app: App; found: Configurat
       </dl>
       <h3>Variables</h3>
       {found.variables.length === 0 ? (
-        <p class="muted small">None. Change the configuration to give the App's pods some.</p>
+        <p class="small muted">None. Change the configuration to give the App's pods some.</p>
       ) : (
         <table class="lines">
           <Columns of={["NAME", "VALUE"]} />

@@ -81,7 +81,7 @@ function NameForm({ app, onMade, onClose }: Props & { onMade: (made: NewAccessKe
             />
           )}
         </Field>
-        <p class="muted small">The key is random, and is shown once.</p>
+        <p class="small muted">The key is random, and is shown once.</p>
       </div>
       <footer>
         <Command text={line("kubectl", "dynamiq", "keys", "create", app.resource_name, name, "-n", app.namespace)} />

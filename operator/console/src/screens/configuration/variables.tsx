@@ -36,7 +36,7 @@ export function VariablesField({ settings, wrong, onChange }: FieldsProps) {
         >
           Add a variable
         </button>
-        <span class="muted small">A value is seen by whoever may read the App: keep what is secret in a Secret.</span>
+        <span class="small muted">A value is seen by whoever may read the App: keep what is secret in a Secret.</span>
       </div>
     </fieldset>
   );

@@ -26,6 +26,7 @@ import { useAppEvents } from "../../state/watch.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { Fact } from "../../ui/fact.tsx";
 import { PreviewView } from "../../ui/preview.tsx";
 import { Empty, Failure, Skeleton } from "../../ui/states.tsx";
 import { TextField } from "../../ui/text-field.tsx";
@@ -236,14 +237,11 @@ function waitsToShow(lacking: Lacking[], asksHostname: boolean, wrong: string | 
 function Summary({ app }: { app: App }) {
   return (
     <dl class="facts summary">
-      <dt>Name</dt>
-      <dd>{app.name}</dd>
-      <dt>Description</dt>
-      <dd class="break">{app.description || <span class="muted">none</span>}</dd>
-      <dt>Live version</dt>
-      <dd>
+      <Fact label="Name">{app.name}</Fact>
+      <Fact label="Description">{app.description || <span class="muted">none</span>}</Fact>
+      <Fact label="Live version">
         <strong>{app.live?.version}</strong> (#{app.live?.sequence}) in {app.environment ?? app.namespace}
-      </dd>
+      </Fact>
     </dl>
   );
 }

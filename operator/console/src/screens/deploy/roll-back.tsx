@@ -191,7 +191,7 @@ function RowLine({ app, row, title }: { app: App; row: Deployment; title: string
       {app.name} goes back to <strong>{title}</strong>
       {description && `: ${description}`}
       <br />
-      <span class="muted small">
+      <span class="small muted">
         Deployed <Time at={row.created_at} />
         <By author={row.created_by} />
       </span>

@@ -1,5 +1,6 @@
 import { type Asked, counted } from "../../pure/app-list.ts";
 import type { AppOfList } from "../../pure/shapes.ts";
+import { plural } from "../../pure/texts.ts";
 import { Icon } from "../../ui/icons.tsx";
 import { wordOf } from "../../ui/status.tsx";
 
@@ -42,7 +43,7 @@ export function Filters({ asked, apps, shown, ask }: Props) {
         ))}
       </fieldset>
       <p class="hidden-label" role="status">
-        {shown} {shown === 1 ? "App" : "Apps"}
+        {plural(shown, "App")}
       </p>
     </div>
   );

@@ -14,6 +14,7 @@ import { type Sending, useSending } from "../../state/sending.ts";
 import { user } from "../../state/session.ts";
 import { Action, SENDING } from "../../ui/action.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { Fact } from "../../ui/fact.tsx";
 import { useKeptFocus } from "../../ui/kept-focus.ts";
 import { Person } from "../../ui/person.tsx";
 import { PreviewView } from "../../ui/preview.tsx";
@@ -172,11 +173,10 @@ function Asked({ app, row, preview }: { app: App; row: OneDeployment; preview?: 
   const approvers = approversOf(row);
   return (
     <dl class="facts">
-      <dt>Asked</dt>
-      <dd>
+      <Fact label="Asked">
         <Time at={row.created_at} /> by <Person name={row.created_by?.username} />
         {preview?.base && ` while #${preview.base.sequence} was live`}
-      </dd>
+      </Fact>
       {row.message && (
         <>
           <dt>Message</dt>
@@ -184,27 +184,16 @@ function Asked({ app, row, preview }: { app: App; row: OneDeployment; preview?: 
         </>
       )}
       {(counted || said.length > 0) && (
-        <>
-          <dt>Approvals</dt>
-          <dd>
-            {counted}
-            <Words said={said} />
-          </dd>
-        </>
+        <Fact label="Approvals">
+          {counted}
+          <Words said={said} />
+        </Fact>
       )}
-      {approvers && (
-        <>
-          <dt>Can be approved by</dt>
-          <dd class="break">{approvers}</dd>
-        </>
-      )}
+      {approvers && <Fact label="Can be approved by">{approvers}</Fact>}
       {waits?.until && (
-        <>
-          <dt>Until</dt>
-          <dd>
-            <Moment at={waits.until} />
-          </dd>
-        </>
+        <Fact label="Until">
+          <Moment at={waits.until} />
+        </Fact>
       )}
     </dl>
   );

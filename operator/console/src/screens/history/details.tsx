@@ -37,6 +37,7 @@ import { Action } from "../../ui/action.tsx";
 import { Command, Copy } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Diff } from "../../ui/diff.tsx";
+import { Fact } from "../../ui/fact.tsx";
 import { Said } from "../../ui/said.tsx";
 import { Failure, Loaded, Skeleton } from "../../ui/states.tsx";
 import { Time } from "../../ui/time.tsx";
@@ -142,15 +143,6 @@ function Part({ title, children }: { title: string; children: ComponentChildren 
   );
 }
 
-function Fact({ label, children }: { label: string; children: ComponentChildren }) {
-  return (
-    <>
-      <dt>{label}</dt>
-      <dd>{children}</dd>
-    </>
-  );
-}
-
 function Facts({ row, app }: { row: WholeRow; app: App }) {
   const from = provenanceOf(row);
   const author = row.created_by?.username ?? "unknown";
@@ -175,7 +167,7 @@ function Facts({ row, app }: { row: WholeRow; app: App }) {
       )}
       <Fact label="Created by">
         {author}
-        {isUnverified && <span class="muted small"> (not stamped by the API server)</span>}
+        {isUnverified && <span class="small muted"> (not stamped by the API server)</span>}
       </Fact>
       <Fact label="Date">
         <Time at={row.created_at} full />
@@ -183,7 +175,7 @@ function Facts({ row, app }: { row: WholeRow; app: App }) {
       {row.outcome && (
         <Fact label="Outcome">
           {row.outcome.result}: {row.outcome.reason}
-          <span class="muted small">
+          <span class="small muted">
             {" · "}
             <Time at={row.outcome.at} full />
             {row.duration_seconds !== null && `, after ${duration(row.duration_seconds)}`}
@@ -393,7 +385,7 @@ function Conditions({ row }: { row: WholeRow }) {
               </>
             )}
             {each.since && (
-              <span class="muted small">
+              <span class="small muted">
                 {" · "}
                 <Time at={each.since} />
               </span>

@@ -6,11 +6,13 @@ import { asQuery, type HistoryFilters, isFiltered } from "../../pure/history-fil
 import { configOf } from "../../pure/row-words.ts";
 import type { App, Row } from "../../pure/shapes.ts";
 import { line } from "../../pure/shell.ts";
+import { plural } from "../../pure/texts.ts";
 import { useNewest } from "../../state/newest.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { save } from "../../ui/save.ts";
+import { Segments } from "../../ui/segments.tsx";
 import { collect } from "./collect.ts";
 import { Progress } from "./progress.tsx";
 
@@ -49,23 +51,15 @@ export function ExportDialog({ app, filters, total, onClose }: Props) {
     <Dialog title="Export" onClose={onClose}>
       <div class="body">
         <p>
-          {total.toLocaleString("en")} {total === 1 ? "row" : "rows"} {which}, newest first.
+          {plural(total, "row")} {which}, newest first.
         </p>
-        <fieldset class="segments">
-          <legend class="hidden-label">Format</legend>
-          {(["csv", "json"] as const).map((each) => (
-            <label key={each}>
-              <input
-                type="radio"
-                name="format"
-                checked={format === each}
-                disabled={read !== undefined}
-                onChange={() => setFormat(each)}
-              />
-              {each.toUpperCase()}
-            </label>
-          ))}
-        </fieldset>
+        <Segments
+          label="Format"
+          choices={["CSV", "JSON"]}
+          value={format.toUpperCase()}
+          disabled={read !== undefined}
+          onChange={(chosen) => setFormat(chosen.toLowerCase() as Format)}
+        />
         <p class="small muted">
           {format === "csv"
             ? "For spreadsheets. Text that one would run as a formula has an apostrophe before it; JSON has every letter as it is."

@@ -10,7 +10,7 @@ const SHOWN_FIRST = 20_000;
 /** The text of a flow, to read. */
 export function Flow({ text }: { text: string | null }) {
   if (text === null) {
-    return <p class="muted small">Its flow is not kept any more, or you may not read it.</p>;
+    return <p class="small muted">Its flow is not kept any more, or you may not read it.</p>;
   }
   return (
     <details class="record">

@@ -10,6 +10,7 @@ import { useNewest } from "../../state/newest.ts";
 import { Action } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { Fact } from "../../ui/fact.tsx";
 import { Person } from "../../ui/person.tsx";
 import { TextField } from "../../ui/text-field.tsx";
 import { Moment } from "../../ui/time.tsx";
@@ -86,12 +87,10 @@ function Served({ app, found }: { app: App; found: LiveAt }) {
   if (!row) return <p class={found.known ? "muted" : "notice warn"}>{sentence(found.says)}.</p>;
   return (
     <dl class="facts">
-      <dt>Live</dt>
-      <dd>
+      <Fact label="Live">
         <Link app={app} row={row} /> {row.workflow_version?.description}
-      </dd>
-      <dt>From</dt>
-      <dd>
+      </Fact>
+      <Fact label="From">
         {found.live_from && <Moment at={found.live_from} />}{" "}
         {found.live_until ? (
           <>
@@ -100,32 +99,22 @@ function Served({ app, found }: { app: App; found: LiveAt }) {
         ) : (
           "and it still is"
         )}
-      </dd>
-      <dt>Created by</dt>
-      <dd>
+      </Fact>
+      <Fact label="Created by">
         <Person name={row.created_by?.username} />
-      </dd>
-      <dt>Runtime</dt>
-      <dd>{row.runtime?.version ?? "—"}</dd>
-      <dt>Config</dt>
-      <dd>{configOf(row.deployment_config)}</dd>
+      </Fact>
+      <Fact label="Runtime">{row.runtime?.version ?? "—"}</Fact>
+      <Fact label="Config">{configOf(row.deployment_config)}</Fact>
       {(row.message || row.provenance) && (
-        <>
-          <dt>Message</dt>
-          <dd class="break">{[provenanceOf(row), row.message].filter(Boolean).join(" · ")}</dd>
-        </>
+        <Fact label="Message">{[provenanceOf(row), row.message].filter(Boolean).join(" · ")}</Fact>
       )}
-      <dt>Digest</dt>
-      <dd>
+      <Fact label="Digest">
         <code class="break">{row.digest}</code>
-      </dd>
+      </Fact>
       {other && (
-        <>
-          <dt>Rolled out then</dt>
-          <dd>
-            <Link app={app} row={other} />: its pods may have answered calls, too
-          </dd>
-        </>
+        <Fact label="Rolled out then">
+          <Link app={app} row={other} />: its pods may have answered calls, too
+        </Fact>
       )}
     </dl>
   );

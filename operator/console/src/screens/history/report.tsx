@@ -6,6 +6,7 @@ import { sentence } from "../../pure/texts.ts";
 import { absolute, duration } from "../../pure/time.ts";
 import { verdictOf, WITHOUT_DIGEST } from "../../pure/verdict.ts";
 import { user } from "../../state/session.ts";
+import { Fact } from "../../ui/fact.tsx";
 
 export interface ReportProps {
   app: App;
@@ -36,31 +37,25 @@ export function AuditReport({ app, filters, rows, total, lacks, verified, at }: 
     <article>
       <h1>Deployment history of {app.name}</h1>
       <dl class="facts">
-        <dt>App</dt>
-        <dd>
+        <Fact label="App">
           {app.namespace}/{app.resource_name}
           {app.environment && ` (${app.environment})`} · {app.id}
-        </dd>
-        <dt>Hostname</dt>
-        <dd>{app.hostname ?? "none"}</dd>
-        <dt>Printed</dt>
-        <dd>
+        </Fact>
+        <Fact label="Hostname">{app.hostname ?? "none"}</Fact>
+        <Fact label="Printed">
           {absolute(at)} by {user.value?.username ?? "unknown"}
-        </dd>
-        <dt>Filters</dt>
-        <dd>{inWords(filters, (moment) => absolute(moment)) || "none: the whole history"}</dd>
-        <dt>Rows</dt>
-        <dd>
+        </Fact>
+        <Fact label="Filters">{inWords(filters, (moment) => absolute(moment)) || "none: the whole history"}</Fact>
+        <Fact label="Rows">
           {isCut
             ? `The newest ${rows.length.toLocaleString("en")} of ${total.toLocaleString("en")} rows. The others are not in this report.`
             : `${rows.length.toLocaleString("en")}${lacks ? "" : ", all of them"}`}
           {lacks && <p>Not all of the history: {lacks}.</p>}
-        </dd>
-        <dt>Verified</dt>
-        <dd>
+        </Fact>
+        <Fact label="Verified">
           <Verdict verified={verified} />
           <p>{ofMissing(rows)}</p>
-        </dd>
+        </Fact>
       </dl>
       <table>
         <thead>

@@ -4,6 +4,7 @@ import { findSequence, type Place } from "../../pure/find-sequence.ts";
 import { offerOn, rejectedAs, waitsOf, whyNotBack } from "../../pure/guards.ts";
 import { canComeBack, likeLive, titleOf } from "../../pure/row-words.ts";
 import type { App, AppRights, Rejection, Row, Verification } from "../../pure/shapes.ts";
+import { plural } from "../../pure/texts.ts";
 import { listen } from "../../state/listen.ts";
 import { useLocation } from "../../state/location.tsx";
 import { user } from "../../state/session.ts";
@@ -223,7 +224,7 @@ function Arrived({ count, begin, pages }: { count: number; begin: number; pages:
       end();
     };
   }, [begin, pages]);
-  const says = count === 1 ? "1 new deployment" : `${count} new deployments`;
+  const says = plural(count, "new deployment");
   return (
     <div class="arrived" role="status">
       {isBelow ? (

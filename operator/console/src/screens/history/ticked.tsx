@@ -53,10 +53,10 @@ export function TickedBar({ app, ticked }: { app: App; ticked: Ticked }) {
           <>
             {" → "}
             <strong>{titleOf(after)}</strong>
-            <span class="muted small"> A third tick takes the place of the first.</span>
+            <span class="small muted"> A third tick takes the place of the first.</span>
           </>
         ) : (
-          <span class="muted small"> Tick another row to compare the two.</span>
+          <span class="small muted"> Tick another row to compare the two.</span>
         )}
       </span>
       <span class="buttons">

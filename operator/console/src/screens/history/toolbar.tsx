@@ -1,6 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { HistoryFilters } from "../../pure/history-filters.ts";
 import type { App, Verification } from "../../pure/shapes.ts";
+import { plural } from "../../pure/texts.ts";
 import { verdictOf } from "../../pure/verdict.ts";
 import { listen } from "../../state/listen.ts";
 import { Action } from "../../ui/action.tsx";
@@ -32,8 +33,8 @@ export function HistoryToolbar({ app, filters, total, verified, isVerifying, onV
       <header>
         <h2>
           Deployment history
-          <span class="muted small total" role="status">
-            {total === undefined ? "" : `${total.toLocaleString("en")} ${total === 1 ? "deployment" : "deployments"}`}
+          <span class="small muted total" role="status">
+            {total === undefined ? "" : plural(total, "deployment")}
           </span>
         </h2>
         {total !== undefined && (

@@ -13,6 +13,7 @@ import { Empty, Loaded } from "../../ui/states.tsx";
 import "../runs/runs.css";
 import { useRows } from "../../state/rows.ts";
 import { Choice } from "../history/filters.tsx";
+import { Tiles } from "../runs/tiles.tsx";
 import { Chart, type Deploy, type Line } from "./chart.tsx";
 import { CompareRuns } from "./compare.tsx";
 import { Unrecorded } from "./unrecorded.tsx";
@@ -69,7 +70,7 @@ export function MonitoringTab({ app }: { app: App }) {
           if (!total?.runs) return <NoRuns range={range} />;
           return (
             <>
-              <Tiles total={total} />
+              <Total total={total} />
               {!group && <Charts app={app} found={found} />}
             </>
           );
@@ -102,24 +103,22 @@ function NoRuns({ range }: { range: Range }) {
   );
 }
 
-function Tiles({ total }: { total: Figures }) {
-  const facts = [
-    ["Invocations", count(total.runs, true)],
-    ["Failed", `${count(total.failed)} (${percent(failureRate(total))})`],
-    ["p50", took(total.p50_ms)],
-    ["p95", took(total.p95_ms)],
-    ["Tokens", count(tokensOf(total), true)],
-    [total.unpriced_calls ? `Cost, ${count(total.unpriced_calls)} calls unpriced` : "Cost", dollars(total.cost_usd)],
-  ];
+function Total({ total }: { total: Figures }) {
   return (
-    <dl class="tiles panel">
-      {facts.map(([label, what]) => (
-        <div key={label}>
-          <dt>{label}</dt>
-          <dd>{what}</dd>
-        </div>
-      ))}
-    </dl>
+    <Tiles
+      isPanel
+      facts={[
+        ["Invocations", count(total.runs, true)],
+        ["Failed", `${count(total.failed)} (${percent(failureRate(total))})`],
+        ["p50", took(total.p50_ms)],
+        ["p95", took(total.p95_ms)],
+        ["Tokens", count(tokensOf(total), true)],
+        [
+          total.unpriced_calls ? `Cost, ${count(total.unpriced_calls)} calls unpriced` : "Cost",
+          dollars(total.cost_usd),
+        ],
+      ]}
+    />
   );
 }
 

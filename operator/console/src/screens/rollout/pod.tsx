@@ -1,6 +1,7 @@
 import { useState } from "preact/hooks";
 import { toneOfPod } from "../../pure/rollout.ts";
 import type { App, OneDeployment, Pod, PodEvent } from "../../pure/shapes.ts";
+import { plural } from "../../pure/texts.ts";
 import type { Right } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
 import { now, Time } from "../../ui/time.tsx";
@@ -26,9 +27,7 @@ export function OnePod({ app, row, pod, right, isOpen }: Props) {
         <code class="break">{pod.name}</code>
         <span class="small muted facts-of-pod">
           {pod.is_serving && <span>serves</span>}
-          <span>
-            {pod.restarts} {pod.restarts === 1 ? "restart" : "restarts"}
-          </span>
+          <span>{plural(pod.restarts, "restart")}</span>
           {pod.node && <span>{pod.node}</span>}
           <Time at={pod.created_at} />
         </span>

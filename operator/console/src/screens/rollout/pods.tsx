@@ -1,9 +1,9 @@
-import { useEffect } from "preact/hooks";
 import { readPods } from "../../api/pods.ts";
 import { isUnderWay } from "../../pure/row-words.ts";
 import type { App, AppRights, OneDeployment, Pod } from "../../pure/shapes.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useAppEvents } from "../../state/watch.ts";
+import { usePoll } from "../../ui/poll.ts";
 import { Empty, Loaded } from "../../ui/states.tsx";
 import { OnePod } from "./pod.tsx";
 
@@ -41,10 +41,7 @@ function List({ app, row, rights }: Props) {
   const each = isUnderWay(row) ? EACH_UNDER_WAY : EACH_AFTERWARDS;
   useAppEvents(app.id, { onDeployment: (told) => told.id === row.id && refresh(key), onAgain: () => refresh(key) });
   // The watch tells of rows, not of every pod: a restart or an Event changes no row.
-  useEffect(() => {
-    const timer = setInterval(() => document.hidden || refresh(key), each);
-    return () => clearInterval(timer);
-  }, [key, each]);
+  usePoll(each, () => refresh(key));
   return (
     <Loaded query={pods} lines={3}>
       {(found) =>

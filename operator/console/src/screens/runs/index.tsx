@@ -11,6 +11,7 @@ import { Empty, Failure, Skeleton, Trouble } from "../../ui/states.tsx";
 import { Unrecorded } from "../monitoring/unrecorded.tsx";
 import { RunFilterBar } from "./filters.tsx";
 import { RunList } from "./list.ts";
+import { OpenRuns } from "./open-runs.tsx";
 import "./runs.css";
 import { RunTable } from "./table.tsx";
 
@@ -18,7 +19,7 @@ const LOOKED_AGAIN_AFTER = 4_000;
 /** The list that is on the screen: a run that is deleted in the dialog over it goes from it. */
 export let shownList: RunList | undefined;
 
-/** The Runs tab: every run of an App that was recorded. */
+/** The Runs tab: the background runs of an App that have not ended, and every run that was recorded. */
 export function RunsTab({ app }: { app: App }) {
   const { route } = useLocation();
   const filters = useFilters(app.id);
@@ -29,41 +30,44 @@ export function RunsTab({ app }: { app: App }) {
   const unrecorded = app.conditions.find(({ type, status }) => type === "Recorded" && status === "False");
   if (isUnrecorded(problem)) return <Unrecorded />;
   return (
-    <section class="panel history runs" aria-label="Runs">
-      <header>
-        <h2>
-          Runs{" "}
-          {total && (
-            <span class="muted small total" role="status">
-              {count(total.count)}
-              {total.isMore && "+"} {total.count === 1 ? "run" : "runs"}
-            </span>
-          )}
-        </h2>
-      </header>
-      <RunFilterBar app={app} filters={filters} onChange={change} />
-      {unrecorded && <p class="notice warn trouble">{unrecorded.message}</p>}
-      {list.runs.value.length > 0 ? (
-        <>
-          <Trouble query={list} retry={list.again} />
-          <RunTable app={app} list={list} search={asRunSearch(filters)} />
-        </>
-      ) : problem ? (
-        <Failure problem={problem} retry={list.again} />
-      ) : !total ? (
-        <Skeleton lines={10} />
-      ) : list.isSearching.value ? (
-        <Empty title="Searching older runs…" />
-      ) : isRunFiltered(filters) ? (
-        <Empty title="No run fits these filters">
-          <Action onClick={() => change({})}>Clear the filters</Action>
-        </Empty>
-      ) : (
-        <Empty title="No run is recorded yet">
-          <p class="muted">Each call of this App becomes a row here.</p>
-        </Empty>
-      )}
-    </section>
+    <>
+      <OpenRuns app={app} every={LOOKED_AGAIN_AFTER} />
+      <section class="panel history runs" aria-label="Runs">
+        <header>
+          <h2>
+            Runs{" "}
+            {total && (
+              <span class="small muted total" role="status">
+                {count(total.count)}
+                {total.isMore && "+"} {total.count === 1 ? "run" : "runs"}
+              </span>
+            )}
+          </h2>
+        </header>
+        <RunFilterBar app={app} filters={filters} onChange={change} />
+        {unrecorded && <p class="notice warn trouble">{unrecorded.message}</p>}
+        {list.runs.value.length > 0 ? (
+          <>
+            <Trouble query={list} retry={list.again} />
+            <RunTable app={app} list={list} search={asRunSearch(filters)} />
+          </>
+        ) : problem ? (
+          <Failure problem={problem} retry={list.again} />
+        ) : !total ? (
+          <Skeleton lines={10} />
+        ) : list.isSearching.value ? (
+          <Empty title="Searching older runs…" />
+        ) : isRunFiltered(filters) ? (
+          <Empty title="No run fits these filters">
+            <Action onClick={() => change({})}>Clear the filters</Action>
+          </Empty>
+        ) : (
+          <Empty title="No run is recorded yet">
+            <p class="muted">Each call of this App becomes a row here.</p>
+          </Empty>
+        )}
+      </section>
+    </>
   );
 }
 

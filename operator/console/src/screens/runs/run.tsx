@@ -5,20 +5,19 @@ import { costOf, rowOf, shortId, tokensInWords, took } from "../../pure/run-word
 import type { App, AppRights, WholeRun } from "../../pure/shapes.ts";
 import { useLocation } from "../../state/location.tsx";
 import { useQuery } from "../../state/query.ts";
-import { useWrite } from "../../state/write.ts";
-import { Action, type Right } from "../../ui/action.tsx";
-import { Copy } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
-import { ProblemNotice } from "../../ui/problem.tsx";
 import { Loaded } from "../../ui/states.tsx";
 import { Status } from "../../ui/status.tsx";
 import { Time } from "../../ui/time.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { Content, Contents } from "./content.tsx";
+import { Foot } from "./foot.tsx";
 import { shownList } from "./index.tsx";
 import { Nodes } from "./nodes.tsx";
+import { OpenRun } from "./open-run.tsx";
 import "./runs.css";
 import { Scores } from "./scores.tsx";
+import { IdOf, Tiles } from "./tiles.tsx";
 
 interface Props {
   app: App;
@@ -27,15 +26,28 @@ interface Props {
 }
 
 /** One run: how it went, where its time went, and what it was given and gave, for those who may see that. */
-export function RunDialog({ app, runId, rights }: Props) {
+export function RunDialog(props: Props) {
+  const { app, runId, rights } = props;
   const { query: address, route } = useLocation();
-  const [withContent, showContent] = useState(false);
-  const key = `run ${runId} ${withContent}`;
-  const query = useQuery(key, (signal) => readRun(runId, withContent, signal));
-  const base = `/console/apps/${app.id}/runs`;
-  const close = () => route(`${base}${asRunSearch(readRunFilters(address))}`);
+  const [isGone, setGone] = useState(false);
+  const close = () => route(`/console/apps/${app.id}/runs${asRunSearch(readRunFilters(address))}`);
   return (
     <Dialog title={`Run ${shortId(runId)}`} onClose={close} side wide>
+      {address.open && !isGone ? (
+        // To cancel a run takes the right to score one: update apps/runs.
+        <OpenRun app={app} runId={runId} right={rights?.runs_score} onGone={() => setGone(true)} />
+      ) : (
+        <RecordedRun {...props} onDeleted={close} />
+      )}
+    </Dialog>
+  );
+}
+
+function RecordedRun({ app, runId, rights, onDeleted }: Props & { onDeleted: () => void }) {
+  const [withContent, showContent] = useState(false);
+  const query = useQuery(`run ${runId} ${withContent}`, (signal) => readRun(runId, withContent, signal));
+  return (
+    <>
       <div class="body run">
         <Loaded query={query} lines={10}>
           {(run) => (
@@ -52,8 +64,24 @@ export function RunDialog({ app, runId, rights }: Props) {
           )}
         </Loaded>
       </div>
-      <Foot runId={runId} right={rights?.runs_delete} onDeleted={close} />
-    </Dialog>
+      <Foot
+        does="Delete"
+        says="It is deleted for good, with its content and scores."
+        right={rights?.runs_delete}
+        undone="The run is still there"
+        gone="The run is gone"
+        act={() => deleteRun(runId)}
+        onDone={() => {
+          toast(`Run ${shortId(runId)} is deleted`);
+          shownList?.drop(runId);
+          onDeleted();
+        }}
+      >
+        <a class="button" href={`/v1/runs/${runId}/trace`} target="_blank" rel="noreferrer">
+          Trace (JSON)
+        </a>
+      </Foot>
+    </>
   );
 }
 
@@ -62,79 +90,25 @@ function Facts({ app, run }: { app: App; run: WholeRun }) {
   const of = (name: string, text: string | null) =>
     text && <a href={`${base}/runs?${new URLSearchParams({ [name]: text })}`}>{text}</a>;
   const row = rowOf(run);
-  const facts: [string, preact.ComponentChildren][] = [
-    ["Status", <Status key="status" word={run.status} />],
-    ["Why", run.reason],
-    ["Deployment", run.deployment_id ? <a href={`${base}/history/${run.deployment_id}`}>{row}</a> : row],
-    ["Started", <Time key="started" at={run.started_at} full />],
-    ["Took", took(run.duration_ms)],
-    ["First chunk", run.first_chunk_ms !== null && `after ${took(run.first_chunk_ms)}`],
-    ["Tokens", tokensInWords(run)],
-    ["Cost", costOf(run)],
-    ["Models", run.models.join(", ")],
-    ["Trigger", of("trigger", run.trigger)],
-    ["Session", of("session_id", run.session_id)],
-    ["User", of("user_id", run.user_id)],
-    ["Tags", run.tags.length > 0 && run.tags.map((tag) => <span key={tag}>{of("tag", tag)} </span>)],
-    ["From", run.source === "runtime" ? "" : run.source],
-    ["Id", <IdOf key="id" id={run.id} />],
-  ];
   return (
-    <dl class="tiles">
-      {facts.map(
-        ([label, what]) =>
-          what && (
-            <div key={label}>
-              <dt>{label}</dt>
-              <dd>{what}</dd>
-            </div>
-          ),
-      )}
-    </dl>
-  );
-}
-
-function IdOf({ id }: { id: string }) {
-  return (
-    <>
-      <code>{shortId(id)}…</code>
-      <Copy text={id} label="Copy the id" />
-    </>
-  );
-}
-
-function Foot({ runId, right, onDeleted }: { runId: string; right?: Right; onDeleted: () => void }) {
-  const write = useWrite();
-  const [isAsking, ask] = useState(false);
-  const remove = async () => {
-    if (!(await write.run(() => deleteRun(runId)))) return;
-    toast(`Run ${shortId(runId)} is deleted`);
-    shownList?.drop(runId);
-    onDeleted();
-  };
-  return (
-    <footer>
-      <ProblemNotice problem={write.problem} undone="The run is still there" gone="The run is gone" />
-      <div class="buttons end">
-        {isAsking ? (
-          <>
-            <span>It is deleted for good, with its content and scores.</span>
-            <Action onClick={() => ask(false)}>Cancel</Action>
-            <Action kind="danger" disabled={write.isBusy} onClick={() => void remove()}>
-              Delete this run
-            </Action>
-          </>
-        ) : (
-          <>
-            <a class="button" href={`/v1/runs/${runId}/trace`} target="_blank" rel="noreferrer">
-              Trace (JSON)
-            </a>
-            <Action right={right} kind="danger" onClick={() => ask(true)}>
-              Delete…
-            </Action>
-          </>
-        )}
-      </div>
-    </footer>
+    <Tiles
+      facts={[
+        ["Status", <Status key="status" word={run.status} />],
+        ["Why", run.reason],
+        ["Deployment", run.deployment_id ? <a href={`${base}/history/${run.deployment_id}`}>{row}</a> : row],
+        ["Started", <Time key="started" at={run.started_at} full />],
+        ["Took", took(run.duration_ms)],
+        ["First chunk", run.first_chunk_ms !== null && `after ${took(run.first_chunk_ms)}`],
+        ["Tokens", tokensInWords(run)],
+        ["Cost", costOf(run)],
+        ["Models", run.models.join(", ")],
+        ["Trigger", of("trigger", run.trigger)],
+        ["Session", of("session_id", run.session_id)],
+        ["User", of("user_id", run.user_id)],
+        ["Tags", run.tags.length > 0 && run.tags.map((tag) => <span key={tag}>{of("tag", tag)} </span>)],
+        ["From", run.source === "runtime" ? "" : run.source],
+        ["Id", <IdOf key="id" id={run.id} />],
+      ]}
+    />
   );
 }

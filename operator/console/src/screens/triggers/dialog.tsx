@@ -7,6 +7,7 @@ import { useWrite } from "../../state/write.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { Fact } from "../../ui/fact.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { TriggerActions } from "./actions.tsx";
@@ -44,18 +45,15 @@ export function TriggerDialog({ app, trigger, right, onClose }: Props) {
         </div>
         {step === "deleted" && <Deletion app={app} trigger={trigger} onKeep={() => go("shown")} onDone={onClose} />}
         <dl class="facts">
-          <dt>Schedule</dt>
-          <dd>
+          <Fact label="Schedule">
             <Schedule config={trigger.config} />
-          </dd>
-          <dt>Next run</dt>
-          <dd>
+          </Fact>
+          <Fact label="Next run">
             <NextRun trigger={trigger} />
-          </dd>
-          <dt>Input</dt>
-          <dd>
+          </Fact>
+          <Fact label="Input">
             <Input trigger={trigger} />
-          </dd>
+          </Fact>
         </dl>
         <h3>Runs</h3>
         <Runs app={app} trigger={trigger} />

@@ -58,7 +58,7 @@ export function InputFields({ filled, wrong, onChange }: PartProps) {
         >
           Add a field
         </button>
-        <span class="muted small">
+        <span class="small muted">
           {filled.selector.length === 0 ? "Without one the App is called with an empty input." : ""}
         </span>
       </div>

@@ -1,10 +1,10 @@
-import { useEffect } from "preact/hooks";
 import { readEvents } from "../../api/triggers.ts";
 import { fewAtOnce } from "../../pure/few.ts";
 import type { App, Trigger, TriggerEvent } from "../../pure/shapes.ts";
 import { duration } from "../../pure/time.ts";
 import { type Query, useQuery } from "../../state/query.ts";
 import { Columns } from "../../ui/columns.tsx";
+import { usePoll } from "../../ui/poll.ts";
 import { Loaded } from "../../ui/states.tsx";
 import { Status } from "../../ui/status.tsx";
 import { Time } from "../../ui/time.tsx";
@@ -22,11 +22,7 @@ export const eventsKey = (app: App, trigger: Trigger) => `${eventsOf(app)} ${tri
 function useEvents(app: App, trigger: Trigger): Query<TriggerEvent[]> {
   const query = useQuery(eventsKey(app, trigger), (signal) => atMost(() => readEvents(app.id, trigger.id, signal)));
   const isRunning = query.data.value?.some(({ status }) => status === "running") ?? false;
-  useEffect(() => {
-    if (!isRunning) return;
-    const timer = setInterval(() => !document.hidden && void query.refresh(), LOOKED_AGAIN_AFTER);
-    return () => clearInterval(timer);
-  }, [isRunning, query]);
+  usePoll(LOOKED_AGAIN_AFTER, () => isRunning && void query.refresh());
   return query;
 }
 
@@ -40,7 +36,7 @@ export function LastRun({ app, trigger }: { app: App; trigger: Trigger }) {
         <span>
           <Status word={WORDS[last.status]} />
         </span>
-        <span class="muted small">
+        <span class="small muted">
           <Time at={last.started_at ?? last.created_at} />
         </span>
       </div>

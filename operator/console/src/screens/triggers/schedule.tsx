@@ -15,7 +15,7 @@ export function Schedule({ config }: { config: Trigger["config"] }) {
     return (
       <div class="two">
         <span>Once</span>
-        <span class="muted small">
+        <span class="small muted">
           <Time at={config.run_at} isPlanned />
         </span>
       </div>
@@ -24,7 +24,7 @@ export function Schedule({ config }: { config: Trigger["config"] }) {
   return (
     <div class="two">
       <span>{inWords(config.schedule ?? "") ?? "A schedule that this page cannot read"}</span>
-      <span class="muted small">
+      <span class="small muted">
         <code>{config.schedule}</code> {config.timezone}
         {config.expires_at && (
           <>

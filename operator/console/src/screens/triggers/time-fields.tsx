@@ -1,6 +1,7 @@
 import { useId } from "preact/hooks";
 import { inWords, nextRun } from "../../pure/cron.ts";
 import { Field } from "../../ui/field.tsx";
+import { Segments } from "../../ui/segments.tsx";
 import { TextField } from "../../ui/text-field.tsx";
 import { now, Time } from "../../ui/time.tsx";
 import type { Filled } from "./filled.ts";
@@ -18,28 +19,20 @@ const USUAL: [says: string, schedule: string][] = [
   ["Every Monday", "0 9 * * 1"],
   ["1st of the month", "0 9 1 * *"],
 ];
+const SCHEDULED = "On a schedule";
+const ONCE = "Once";
 const HERE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 /** When it runs: on a schedule, or once. */
 export function TimeFields({ filled, wrong, onChange }: PartProps) {
   return (
     <>
-      <fieldset>
-        <legend class="hidden-label">When</legend>
-        <div class="segments">
-          {[false, true].map((isOnce) => (
-            <label key={String(isOnce)}>
-              <input
-                type="radio"
-                name="when"
-                checked={filled.isOnce === isOnce}
-                onChange={() => onChange({ isOnce })}
-              />
-              {isOnce ? "Once" : "On a schedule"}
-            </label>
-          ))}
-        </div>
-      </fieldset>
+      <Segments
+        label="When"
+        choices={[SCHEDULED, ONCE]}
+        value={filled.isOnce ? ONCE : SCHEDULED}
+        onChange={(chosen) => onChange({ isOnce: chosen === ONCE })}
+      />
       {filled.isOnce ? (
         <TextField
           type="datetime-local"

@@ -2,6 +2,7 @@ import { useMemo } from "preact/hooks";
 import { visible } from "../../pure/diff.ts";
 import { nodesOf } from "../../pure/flow.ts";
 import type { Workflow } from "../../pure/shapes.ts";
+import { plural } from "../../pure/texts.ts";
 import { Copy } from "../../ui/copy.tsx";
 import { Pieces } from "../../ui/diff.tsx";
 
@@ -17,9 +18,7 @@ export function Flow({ workflow }: { workflow: Workflow }) {
     <section class="panel" aria-label="Flow">
       <header>
         <h2>Flow</h2>
-        <span class="small muted">
-          {nodes.length} {nodes.length === 1 ? "node" : "nodes"} of the draft
-        </span>
+        <span class="small muted">{plural(nodes.length, "node")} of the draft</span>
       </header>
       {workflow.flow_error ? (
         <p class="inside">This flow cannot be shown: {workflow.flow_error}</p>

@@ -23,10 +23,10 @@ export function LiveIn({ apps, version, withVersion = false }: Props) {
           <a class="break" href={`/console/apps/${app.id}`}>
             {app.name}
           </a>
-          {withVersion && <span class="muted small"> {app.live?.version}</span>}
+          {withVersion && <span class="small muted"> {app.live?.version}</span>}
         </li>
       ))}
-      {more > 0 && <li class="muted small">and {more} more</li>}
+      {more > 0 && <li class="small muted">and {more} more</li>}
     </ul>
   );
 }
