@@ -102,8 +102,6 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     sourcemap: false,
     rolldownOptions: {
-      // No property of ours does something when it is read.
-      treeshake: { propertyReadSideEffects: false },
       optimization: { inlineConst: { mode: "all" } },
     },
   },
