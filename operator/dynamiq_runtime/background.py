@@ -296,8 +296,10 @@ class BackgroundRuns:
         while True:
             try:
                 return await self.journal.saves(saves)
-            except JournalAwayError:
+            except JournalAwayError as error:
                 code = ""
+                if pause == AGAIN:
+                    log("the journal does not answer: background runs wait after their nodes", level="warning", reason=str(error)[:200])
             except JournalRefusedError as error:
                 code = "" if error.status in NOT_NOW else error.code
             except Exception as error:  # a value that cannot be written

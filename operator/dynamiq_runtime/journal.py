@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,9 +13,16 @@ import aiohttp
 
 from dynamiq_runtime.recorder_client import Recorder, Trust
 
+CONNECT_WITHIN = 3.0  # seconds; the journal's pod may just be gone
+IDLE_FOR = 1.0  # seconds for which a connection is kept, so that few lead to a journal that is gone
 READ_WITHIN = 5.0  # seconds for what a caller waits for
 SAVE_WITHIN = 15.0
 POLL_MARGIN = 10.0  # seconds beyond those for which the journal may hold a request
+DEAD_AFTER = (("TCP_USER_TIMEOUT", 3_000), ("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3))
+"""Milliseconds until what was sent must have arrived; seconds until a connection that says nothing is tried, and between tries; tries.
+
+A pod that goes at once with its address, or with its node, closes no connection.
+"""
 NOT_NOW = frozenset({408, 425, 429})
 """Statuses of refusals that are about this moment, not about the request."""
 
@@ -92,7 +100,9 @@ class Journal:
         self, method: str, path: str, *, body: object = None, query: Sequence[tuple[str, str]] = (), within: float = READ_WITHIN
     ) -> Json:
         # Without a limit: long polls of many streams must not keep saves waiting.
-        self._session = self._session or aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        self._session = self._session or aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_FOR, socket_factory=_socket)
+        )
         try:
             headers = {"Content-Type": "application/json", **self._address.headers()}
             async with self._session.request(
@@ -103,12 +113,22 @@ class Journal:
                 data=None if body is None else json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace"),
                 headers=headers,
                 ssl=self._trust.context() or True,
-                timeout=aiohttp.ClientTimeout(total=within),
+                timeout=aiohttp.ClientTimeout(total=within, sock_connect=CONNECT_WITHIN),
                 allow_redirects=False,
             ) as answer:
                 return _checked(answer, await answer.read())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise JournalAwayError(f"{type(error).__name__}: {error}") from None
+
+
+def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
+    made = socket.socket(*address[:3])
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in DEAD_AFTER:
+        if hasattr(socket, name):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made
 
 
 def _checked(answer: aiohttp.ClientResponse, content: bytes) -> Json:

@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.background import KEY, HasUrl, pod
+from tests.support.background import KEY, Caller, HasUrl, pod
 from tests.support.journal import APP, POD, JournalStage
 from tests.support.runtime import DEADLINE, ECHO, Served, events_in
 from tests.support.waiting import eventually
 
 CUTS = 1_000 if os.environ.get("SOAK") else 20
 STREAMING = "streaming-pod-token"
+FOLLOWERS = 120
 EACH, PAUSE = 3, 0.005
 """Events of a save, and the seconds until the next one."""
 
@@ -139,3 +140,16 @@ def test_a_stream_that_is_cut_and_attached_again_has_each_event_once(tmp_path: P
     assert [each["sequence"] for each in reader.events] == list(range(1, len(reader.events) + 1))
     assert texts == [str(number) for number in range(writer.texts)]
     assert reader.events[-1]["type"] == "run.completed"
+
+
+def test_runs_of_a_pod_go_on_while_many_callers_follow_a_run_there(tmp_path: Path) -> None:
+    with (
+        JournalStage(tmp_path) as journal,
+        pod(tmp_path / "pod", ECHO, journal, token=POD) as served,
+        contextlib.ExitStack() as streams,
+    ):
+        followed = journal.accept(claim=True)["data"]["id"]
+        for _ in range(FOLLOWERS):
+            streams.enter_context(Reader(followed).attached(served))
+        caller = Caller(served)
+        assert caller.ended(caller.begin({"question": "still there?"}))["status"] == "completed"
