@@ -33,10 +33,13 @@ COUNT_WITHIN, COUNT_LATE = 5.0, 0.3
 
 
 class OpenRuns:
-    """The number of an App's open background runs, counted in a thread while a preview is made. It is unknown if that fails."""
+    """The number of an App's open background runs, counted in a thread while a preview is made. It is unknown if that fails.
 
-    def __init__(self, context: CommandContext) -> None:
-        self._context = context
+    `namespace`: of the App, if it is not the command's own. `late`: seconds that the preview waits for the number.
+    """
+
+    def __init__(self, context: CommandContext, namespace: str | None = None, late: float | None = None) -> None:
+        self._context, self._namespace, self._late = context, namespace, late
         self._count: int | None = None
         self._is_installed = True
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -46,13 +49,14 @@ class OpenRuns:
         """Returns the plan with the number in its preview, if it means something for these runs, and there is a journal."""
         if not plan.preview.moves_on:
             return plan
-        self._thread.join(COUNT_LATE)
+        self._thread.join(COUNT_LATE if self._late is None else self._late)
         return replace(plan, preview=plan.preview.with_open_runs(self._count)) if self._is_installed else plan
 
     def _run(self) -> None:
         context = self._context
         try:
-            path = f"/apis/{API_VERSION}/namespaces/{quote(context.namespace, safe='')}/apps/{quote(context.options.app, safe='')}"
+            namespace = quote(self._namespace or context.namespace, safe="")
+            path = f"/apis/{API_VERSION}/namespaces/{namespace}/apps/{quote(context.options.app, safe='')}"
             journal = RecorderClient(context, JOURNAL, within=COUNT_WITHIN)
             journal.reach()
             _, raw = context.api.exchange("GET", path, headers={}, within=COUNT_WITHIN)

@@ -234,8 +234,9 @@ def test_a_cancellation_names_runs_or_all(plugin: ScriptedPlugin, options: tuple
 
 
 @pytest.fixture
-def deployable(plugin: ScriptedPlugin) -> ScriptedPlugin:
-    """Returns the plugin on App chat, whose releases, runtimes and flows a preview reads."""
+def deployable(plugin: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> ScriptedPlugin:
+    """Returns the plugin on App chat, whose releases, runtimes and flows a preview reads. A preview waits for a busy machine."""
+    monkeypatch.setattr(background_runs, "COUNT_LATE", IN_TIME)
     plugin.releases(given.stored(given.version_manifest("v1")), given.stored(given.version_manifest("v2")))
     plugin.runtimes(given.stored(given.runtime_manifest()))
     plugin.flows("v1", "v2")
@@ -254,8 +255,7 @@ def test_a_preview_of_a_deploy_that_restarts_no_pod_shows_no_open_runs(deployabl
     assert "background" not in deployable("deploy", "chat", "--version", "v2", "--max", "7", "--preview").out
 
 
-def test_a_preview_does_not_need_the_journal(deployable: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background_runs, "COUNT_LATE", IN_TIME)
+def test_a_preview_does_not_need_the_journal(deployable: ScriptedPlugin) -> None:
     deployable.script.on("GET", RUNS, failure(503, "ServiceUnavailable", "no endpoints available"))
     shown = deployable("rollback", "chat", "--preview")
     assert shown.code == 0
@@ -264,7 +264,8 @@ def test_a_preview_does_not_need_the_journal(deployable: ScriptedPlugin, monkeyp
     assert "background" not in deployable("rollback", "chat", "--preview").out
 
 
-def test_a_preview_waits_no_longer_for_a_slow_journal(deployable: ScriptedPlugin) -> None:
+def test_a_preview_waits_no_longer_for_a_slow_journal(deployable: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_runs, "COUNT_LATE", 0.3)
     ends = threading.Event()
 
     def slow(_: Sent) -> Reply:

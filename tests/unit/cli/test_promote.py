@@ -7,6 +7,7 @@ import json
 import pytest
 
 from dynamiq_operator.actions.rights import REVIEWS
+from dynamiq_operator.cli.commands import promote
 from dynamiq_operator.kube.resources import APPS, NAMESPACES, ROWS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.names import ENVIRONMENT_LABEL, PROJECT_LABEL
 from dynamiq_operator.model.objects import Manifest
@@ -15,6 +16,7 @@ from tests.support.factories import NAME, NAMESPACE
 from tests.support.scripted import failure, listed, missing
 from tests.support.scripted_namespace import hostnames
 from tests.support.scripted_plugin import ScriptedPlugin
+from tests.support.waiting import IN_TIME
 
 THERE = "production"
 """The target's namespace."""
@@ -125,10 +127,18 @@ def test_the_targets_own_is_kept(staging: ScriptedPlugin) -> None:
     assert "  version  v1 (#7) → v2\n  runtime  1.0.0\n  config   5 pods at 80 % CPU\n" in done.err
 
 
-def guarded(staging: ScriptedPlugin, guard: dict[str, object]) -> None:
-    """Sets up a target App that serves v1 and has v2, the promoted version. The guard would block its deploys."""
+def test_a_preview_has_the_targets_open_background_runs(staging: ScriptedPlugin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(promote, "COUNTED_WITHIN", IN_TIME)
+    staging.keeps_runs()
+    guarded(staging)
+    done = staging("promote", "chat", "--target-namespace", THERE, "--preview")
+    assert "  2 background runs finish on v1 (#7)\n" in done.out, done.err
+
+
+def guarded(staging: ScriptedPlugin, *guards: dict[str, object]) -> None:
+    """Sets up a target App that serves v1 and has v2, the promoted version. The guards would block its deploys."""
     there = given.stored(given.app_manifest(given.in_namespace(THERE), given.with_hostname("chat.example.com")))
-    staging.app({**there, "status": {**there.get("status", {}), "guards": [guard]}}, THERE)
+    staging.app({**there, "status": {**there.get("status", {}), "guards": list(guards)}}, THERE)
     staging.rows(row(given.live(7, "v1"), given.in_namespace(THERE), name="chat-o"), namespace=THERE)
     staging.releases(given.stored(given.version_manifest("v2", given.in_namespace(THERE))), namespace=THERE)
     staging.flows("v1", namespace=THERE)

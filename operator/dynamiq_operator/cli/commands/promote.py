@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Refusal, Taken
-from dynamiq_operator.cli import confirm, output, parsing
+from dynamiq_operator.cli import background_runs, confirm, output, parsing
 from dynamiq_operator.cli.connection import Connection
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.kubectl_flags import in_context
@@ -20,6 +20,9 @@ from dynamiq_operator.model.manifests import Manifest
 if TYPE_CHECKING:
     from dynamiq_operator.actions.bundle import Bundle
     from dynamiq_operator.actions.promote import Crossing, NeedsHostname, PromotionPlan
+
+COUNTED_WITHIN = 1.0
+"""Seconds that a preview waits for the number of the target's open background runs."""
 
 
 def add_arguments(command: parsing.Parser) -> None:
@@ -101,6 +104,10 @@ def _promote(here: CommandContext, there: CommandContext, crossing: Crossing | N
     from dynamiq_operator.actions.promote import perform_confirmed_promotion
 
     plan = _plan(here, there, crossing)
+    if plan.preview.moves_on:
+        # The target is known only now, so nothing else hides this wait.
+        open_runs = background_runs.OpenRuns(there, plan.target_namespace, late=COUNTED_WITHIN)
+        plan = replace(plan, deploy=open_runs.added_to(plan.deploy))
     made: list[str] = []
 
     def perform() -> Manifest:
