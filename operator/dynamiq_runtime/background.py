@@ -27,7 +27,7 @@ from dynamiq_runtime.run import CANCELED, STATUSES, Run
 from dynamiq_runtime.segments import FENCED, TOO_LARGE, Segment
 from dynamiq_runtime.threads import BusyError, CutOffError, RunThreads, TimedOutError
 
-POLL = 20.0  # seconds for which the journal may hold a claim until there is a run
+POLL = 25.0  # seconds for which the journal may hold a claim until there is a run
 HEARTBEAT = 10.0  # seconds after which a run without news is saved again: its lease has 30
 LOOK_PERIOD = 1.0
 SOON = 0.1  # seconds for which events wait for others

@@ -1,7 +1,6 @@
 """Runs what the journal is measured beside, as a separate process until SIGTERM, and then prints what it did.
 
-- `commit FILE RATE BYTES` commits a row of so many bytes so often a second, to an SQLite file with WAL and FULL. It prints the seconds of each.
-- `burn RATE SECONDS` burns so many seconds of a processor so often a second, and writes nothing; it prints the seconds that it burned.
+`commit FILE RATE BYTES` commits a row of so many bytes so often a second, to an SQLite file with WAL and FULL. It prints the seconds of each.
 """
 
 from __future__ import annotations
@@ -86,21 +85,6 @@ def _commit(path: str, rate: float, size: int) -> None:
         print(json.dumps(took), flush=True)
 
 
-def _burn(rate: float, seconds: float) -> None:
-    def work() -> None:
-        until = time.thread_time() + seconds
-        while time.thread_time() < until:
-            sum(range(200))
-
-    try:
-        _paced(rate, work)
-    except _EndedError:
-        print(json.dumps(time.process_time()), flush=True)
-
-
 if __name__ == "__main__":
-    kind, first, *rest = sys.argv[1:]
-    if kind == "commit":
-        _commit(first, float(rest[0]), int(rest[1]))
-    else:
-        _burn(float(first), float(rest[0]))
+    _, path, rate, size = sys.argv[1:]
+    _commit(path, float(rate), int(size))

@@ -31,15 +31,6 @@ class Flood:
     def runs_per_second(self) -> float:
         return self.bodies * EACH / self.seconds
 
-    @property
-    def rate(self) -> float:
-        return self.bodies / self.seconds
-
-    @property
-    def burned_each(self) -> float:
-        """The processor's seconds of one body."""
-        return self.burned / self.bodies
-
 
 def prepared(count: int) -> list[bytes]:
     """Returns bodies of EACH runs of one pod."""

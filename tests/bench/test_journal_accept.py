@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 import statistics
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from tests.bench.beside import beside
 from tests.bench.flood import flooding, prepared
-from tests.bench.journal_calls import Accepts, at, journal_and_pod, paced, shown
+from tests.bench.journal_calls import Accepts, Calls, at, journal_and_pod, paced, shown
 from tests.support.recorder_process import as_process
 from tests.support.recorder_stage import RecorderStage
 
@@ -26,7 +27,9 @@ TURNS = 5
 TURN_SECONDS = max(SECONDS // TURNS, 1)
 FLOOD_RATE = 10.0
 """Bodies of 200 runs a second that the sender tries to send."""
-FLOOD_MOST = 1.1
+FLOOD_MOST = (1.1, 1.3)
+"""Of the median, and of p95: here both stores are on one disk, which they share also at a commit."""
+MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory
 
 
 @pytest.mark.timeout(900)
@@ -36,36 +39,44 @@ def test_a_run_is_accepted_within_a_few_bare_commits(tmp_path: Path) -> None:
         paced(RATE, WARM, accept)
         with beside("commit", tmp_path / "bare.db", RATE, ROW) as bare:
             took = paced(RATE, RATE * SECONDS, accept)
+            calls = paced(RATE, RATE * SECONDS, Calls(served.port))
     (commits,) = bare.what
     ratios = [at(took, share) / at(commits, share) for share in (0.5, 0.95)]
+    beyond = (at(took, 0.5) - at(calls, 0.5)) / at(commits, 0.5)
     print(
         f"\naccept at a pod, {RATE}/s for {SECONDS} s, load {os.getloadavg()[0]:.1f}: {shown(took)}; a bare commit of {ROW} bytes beside it: "
-        f"{shown(commits)}; ratios {ratios[0]:.2f} and {ratios[1]:.2f}; failed 0"
+        f"{shown(commits)}; ratios {ratios[0]:.2f} and {ratios[1]:.2f}; a call that is waited for, at the same rate: {shown(calls)}; what the "
+        f"median accept takes beyond it: {beyond:.2f} bare commits; failed 0"
     )
-    assert max(ratios) <= COMMIT_MOST
+    assert ratios[1] <= COMMIT_MOST
+    assert beyond <= COMMIT_MOST, "a median of the whole is the pod's own time, where a disk commits within half a millisecond"
 
 
 @pytest.mark.timeout(1800)
 def test_a_flood_at_the_recorder_costs_an_accept_no_more_than_any_other_use_of_the_processor(tmp_path: Path) -> None:
-    bodies = prepared(int(FLOOD_RATE * (TURN_SECONDS + 2)) * TURNS)
+    """Beside it a recorder that the journal does not know takes the same flood into memory: the same work, and no write to the disk."""
+    bodies = prepared(int(FLOOD_RATE * (TURN_SECONDS + 2)) * TURNS * 2)
     flooded, burned, rates = list[float](), list[float](), list[float]()
     with (
+        tempfile.TemporaryDirectory(dir=MEMORY) as memory,
         RecorderStage(tmp_path) as stage,
+        RecorderStage(Path(memory)) as other,
         as_process(stage) as recorder,
+        as_process(other) as burner,
         journal_and_pod(tmp_path, stage) as (_, served),
     ):
         accept = Accepts(served.port)
         paced(RATE, WARM, accept)
-        for turn in range(TURNS):
-            with flooding(recorder.pid, stage.port, bodies[turn::TURNS], FLOOD_RATE) as flood:
-                flooded += paced(RATE, RATE * TURN_SECONDS, accept)
+        for turn in range(2 * TURNS):
+            flooding_ours = turn % 2 == 0
+            pid, port, into = (recorder.pid, stage.port, flooded) if flooding_ours else (burner.pid, other.port, burned)
+            with flooding(pid, port, bodies[turn :: 2 * TURNS], FLOOD_RATE) as flood:
+                into += paced(RATE, RATE * TURN_SECONDS, accept)
             rates.append(flood.runs_per_second)
-            with beside("burn", flood.rate, flood.burned_each):
-                burned += paced(RATE, RATE * TURN_SECONDS, accept)
     ratios = [at(flooded, share) / at(burned, share) for share in (0.5, 0.95)]
     print(
         f"\naccept at a pod, {RATE}/s, {TURNS} turns of {TURN_SECONDS} s, load {os.getloadavg()[0]:.1f}: while the recorder takes "
         f"{statistics.mean(rates):,.0f} runs/s {shown(flooded)}; beside a process that burns the same ({flood.burned / flood.seconds:.2f} cores) "
-        f"{shown(burned)}; ratios {ratios[0]:.2f} and {ratios[1]:.2f}; failed 0"
+        f"and writes to no disk {shown(burned)}; ratios {ratios[0]:.2f} and {ratios[1]:.2f}; failed 0"
     )
-    assert max(ratios) <= FLOOD_MOST
+    assert all(ratio <= most for ratio, most in zip(ratios, FLOOD_MOST, strict=True))

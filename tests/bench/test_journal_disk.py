@@ -23,6 +23,7 @@ from tests.support.waiting import eventually
 SIZE, PIECE = 64 << 20, 1 << 16
 """Bytes of the disk, and of a piece of what fills it."""
 ROUNDS, RUNS = int(os.environ.get("BENCH_ROUNDS", "10")), 20
+RUN = {"background": True}
 FULL_FOR = 8.0
 """Seconds: shorter than a lease, so that no run begins a node again."""
 
@@ -58,13 +59,15 @@ def test_runs_go_on_once_the_disk_has_room_again(disk: Path, tmp_path: Path) -> 
             for number in range(ROUNDS):
                 log, gate = tmp_path / f"log-{number}", tmp_path / f"gate-{number}"
                 gate.touch()
-                ids = [caller.begin({"log": str(log), "a": str(gate)}) for _ in range(RUNS)]
+                given = {"log": str(log), "a": str(gate)}
+                eventually("runs are accepted", lambda given=given: caller.ask("POST", "/v1/runs", {**RUN, "input": given}).status == 202)  # type: ignore[misc]
+                ids = [caller.begin(given) for _ in range(RUNS)]
                 eventually("some have begun", lambda log=log: lines(log))  # type: ignore[misc]
                 fill(disk / "ballast")
                 gate.unlink()
                 until = time.monotonic() + FULL_FOR
                 while time.monotonic() < until:
-                    answer = caller.ask("POST", "/v1/runs", {"input": {"log": str(log)}, "background": True})
+                    answer = caller.ask("POST", "/v1/runs", {**RUN, "input": {"log": str(log)}})
                     refused[str(answer.status) if answer.status == 202 else answer.body["error"]["code"]] += 1
                     assert caller.ask("POST", "/", {"input": {"log": str(tmp_path / "calls")}}).body == ["a", "b"]
                     answered += 1

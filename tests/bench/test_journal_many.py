@@ -23,6 +23,7 @@ from dynamiq_recorder.journal.model import Limits
 from dynamiq_recorder.journal.serve import PODS_FOR
 from dynamiq_recorder.journal.store import opened
 from dynamiq_recorder.journal.tables import Work
+from dynamiq_runtime.background import POLL
 from tests.bench.journal_calls import at, mebibytes, processor_seconds, shown
 from tests.support.journal import APP, a_run
 from tests.support.journal_program import RIVAL, Process
@@ -35,7 +36,7 @@ CLAIM_MOST, MEMORY_MOST = 1.2, 200.0
 READ = 20
 """Pages of a hundred runs with their contents that are read before memory is measured, and claims of a hundred runs."""
 APPS, PODS = int(os.environ.get("BENCH_APPS", "100")), 10
-WAIT = 20
+WAIT = int(POLL)
 """Seconds of a pod's long poll."""
 SECONDS = int(os.environ.get("BENCH_SECONDS", "60"))
 CORE_MOST, REVIEWS_MOST = 0.05, 2.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import sqlite3
 import sys
 
@@ -14,6 +15,9 @@ from dynamiq_recorder.journal.store import JournalStore, back_up, opened
 from dynamiq_recorder.options import JOURNAL_BACKUP, without_password
 from dynamiq_recorder.servers import log_lines
 from dynamiq_recorder.store.results import Unavailable, WrongStore
+
+OBJECTS_MADE = 20_000
+"""Allocations after which garbage is searched for. Waiting polls are many objects, and nearly none of them is garbage."""
 
 
 def journal(options: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
@@ -32,6 +36,8 @@ def journal(options: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     except (WrongStore, Unavailable) as error:
         print(f"the store {without_password(arguments.store)} cannot be used: {error}", file=sys.stderr)
         return 1
+    gc.set_threshold(OBJECTS_MADE)
+    gc.freeze()  # what was imported lives as long as the process: a search for garbage in it finds none
     try:
         asyncio.run(serve(_options(arguments, store)))
     except (OSError, NoCluster, Unavailable) as error:

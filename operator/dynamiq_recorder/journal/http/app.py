@@ -14,8 +14,16 @@ QUIET = frozenset({"/v1/apps/{uid}/claims", "/v1/apps/{uid}/saves", "/v1/apps/{u
 
 
 def create_app(context: Context) -> FastAPI:
-    app = FastAPI(title="Dynamiq journal", version="1", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for router in (probes, pod_routes.router, run_routes.router, run_routes.counts):
+    app = FastAPI(
+        title="Dynamiq journal",
+        version="1",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        routes=list(pod_routes.ROUTES),
+    )
+    for router in (probes, run_routes.router, run_routes.counts):
         app.include_router(router)
     app.state.context = context
     app.add_middleware(Middleware, metrics=context.metrics, answers=problem_of, quiet=QUIET)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -109,18 +108,16 @@ class Context:
             polling.close()
             raise HttpProblem(429, f"you have {POLLS_EACH} long polls here, which is the most: end some", headers={"Retry-After": "1"})
         self.polls[caller.name] += 1
-        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(polling), asyncio.create_task(_gone(request))]
+        poll: asyncio.Task[T] = asyncio.create_task(polling)
+        gone = asyncio.create_task(_gone(request, poll))
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if not tasks[0].done():
-                raise HttpProblem(400, "the caller is gone")
-            result: T = tasks[0].result()
-            return result
+            return await poll
+        except asyncio.CancelledError:
+            if gone.done() and not gone.cancelled():
+                raise HttpProblem(400, "the caller is gone") from None
+            raise
         finally:
-            for task in tasks:
-                task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks, return_exceptions=True)
+            gone.cancel()
             self.polls[caller.name] -= 1
             if not self.polls[caller.name]:
                 del self.polls[caller.name]
@@ -193,9 +190,11 @@ class Context:
         raise HttpProblem(403, "you need the right to list apps/runs in all namespaces")
 
 
-async def _gone(request: Request) -> None:
+async def _gone(request: Request, poll: asyncio.Task[Any]) -> None:
+    """Ends a poll once its caller is gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    poll.cancel()
 
 
 # A coroutine: FastAPI would run a plain function in a worker thread.
