@@ -28,7 +28,7 @@ TURN_SECONDS = max(SECONDS // TURNS, 1)
 FLOOD_RATE = 10.0
 """Bodies of 200 runs a second that the sender tries to send."""
 FLOOD_MOST = (1.1, 1.3)
-"""Of the median, and of p95: here both stores are on one disk, which they share also at a commit."""
+"""The ratios of the median and of p95. Both stores are on one disk here, so a commit of one delays one of the other."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory
 
 

@@ -60,7 +60,8 @@ def test_runs_go_on_once_the_disk_has_room_again(disk: Path, tmp_path: Path) -> 
                 log, gate = tmp_path / f"log-{number}", tmp_path / f"gate-{number}"
                 gate.touch()
                 given = {"log": str(log), "a": str(gate)}
-                eventually("runs are accepted", lambda given=given: caller.ask("POST", "/v1/runs", {**RUN, "input": given}).status == 202)  # type: ignore[misc]
+                first = {**RUN, "input": {"log": str(tmp_path / "first")}}
+                eventually("runs are accepted", lambda first=first: caller.ask("POST", "/v1/runs", first).status == 202)  # type: ignore[misc]
                 ids = [caller.begin(given) for _ in range(RUNS)]
                 eventually("some have begun", lambda log=log: lines(log))  # type: ignore[misc]
                 fill(disk / "ballast")
