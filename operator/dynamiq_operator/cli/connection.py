@@ -18,9 +18,10 @@ NO_KUBECTL = "kubectl is not on the PATH: install it, or name it in the variable
 DEFAULT_NAMESPACE = "default"
 
 # Its standard input is a pipe from the plugin that is never written to: `read` returns when the plugin ends. The folder may be empty.
+# With the plugin a terminal may end: its SIGHUP must not end `rm`.
 GUARD_SCRIPT = """
 folder=$1 input=$2; shift 2
-trap '[ -z "$proxy" ] || kill "$proxy" 2>/dev/null; [ -z "$folder" ] || rm -rf "$folder"' EXIT
+trap 'trap "" INT HUP TERM; [ -z "$proxy" ] || kill "$proxy" 2>/dev/null; [ -z "$folder" ] || rm -rf "$folder"' EXIT
 trap exit INT HUP TERM
 "$@" <"$input" & proxy=$!
 exec >/dev/null 2>&1
