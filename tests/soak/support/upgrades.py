@@ -125,7 +125,7 @@ class Scene:
         return [*self.plain, *self.of_git, *self.switching, *self.rolling_out, *self.sleeping, *self.woken]
 
     def state(self) -> dict[str, Any]:
-        """Returns every row to the byte, the pods and their restarts, and the templates of workloads."""
+        """Returns every row to the byte, the pods and their restarts, and the templates of workloads; those without pods may be renewed."""
         rows = {row["metadata"]["name"]: written(row) for row in self._listed(kinds.ROW.kind)}
         pods = {
             pod["metadata"]["uid"]: sum(each["restartCount"] for each in pod["status"].get("containerStatuses", ()))
@@ -133,7 +133,7 @@ class Scene:
             if (app := _app_of(pod)) and app not in self.woken and "deletionTimestamp" not in pod["metadata"]
         }
         workloads = {
-            each["metadata"]["name"]: (each["spec"]["template"], each["spec"]["replicas"])
+            each["metadata"]["name"]: (each["spec"]["template"] if each["spec"]["replicas"] else None, each["spec"]["replicas"])
             for each in self._listed("Workload")
             if _app_of(each) not in self.woken
         }
