@@ -197,10 +197,14 @@ async def _gone(request: Request, poll: asyncio.Task[Any]) -> None:
     poll.cancel()
 
 
-# A coroutine: FastAPI would run a plain function in a worker thread.
-async def _context(request: Request) -> Context:
+def request_context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
+
+
+# A coroutine: FastAPI would run a plain function in a worker thread.
+async def _context(request: Request) -> Context:
+    return request_context(request)
 
 
 ContextOf = Annotated[Context, Depends(_context)]

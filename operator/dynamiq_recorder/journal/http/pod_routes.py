@@ -11,13 +11,13 @@ import anyio.to_thread
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match, Route
-from starlette.types import Scope
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from dynamiq_operator.serving.encoding import Json
 from dynamiq_recorder.journal import operations
 from dynamiq_recorder.journal.http import answers, bodies
-from dynamiq_recorder.journal.http.context import Context
+from dynamiq_recorder.journal.http.context import Context, request_context
 from dynamiq_recorder.journal.http.errors import disk_full
 from dynamiq_recorder.journal.model import Limits, Save
 from dynamiq_recorder.journal.operations import Claim
@@ -30,15 +30,8 @@ UNUSED_WAITS = 60
 log = logging.getLogger(__name__)
 
 
-def _of(request: Request) -> tuple[Context, str]:
-    """Returns the shared objects, and the App's uid."""
-    context: Context = request.app.state.context
-    uid: str = request.path_params["uid"]
-    return context, uid
-
-
 async def accept(request: Request) -> Response:
-    context, uid = _of(request)
+    context, uid = request_context(request), request.path_params["uid"]
     caller, place = await context.pod(request, uid)
     if context.is_full:
         raise disk_full()
@@ -58,7 +51,7 @@ async def accept(request: Request) -> Response:
 
 
 async def claim(request: Request) -> Response:
-    context, uid = _of(request)
+    context, uid = request_context(request), request.path_params["uid"]
     caller, place = await context.pod(request, uid)
     async with bodies.read(context, request, caller, bodies.ClaimBody, bodies.SMALL_MAX) as body:
         pass  # its room is not held while the poll waits
@@ -85,7 +78,7 @@ async def claim(request: Request) -> Response:
 
 
 async def save(request: Request) -> Response:
-    context, uid = _of(request)
+    context, uid = request_context(request), request.path_params["uid"]
     caller, place = await context.pod(request, uid)
     async with bodies.read(context, request, caller, bodies.SavesBody, bodies.SAVES_BODY_MAX) as body:
         # A record is decompressed, which takes a while.
@@ -117,9 +110,9 @@ def _saves(context: Context, body: bodies.SavesBody) -> Sequence[Save]:
 class PodRoute(Route):
     """A route by which a request is noted, as it is by FastAPI's own."""
 
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        match, child = super().matches(scope)
-        return match, {**child, "route": self}
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = self
+        await super().handle(scope, receive, send)
 
 
 # Not FastAPI's: they have no parameters to check, and pods call them all the time, which would cost a third more.
