@@ -10,13 +10,14 @@ import json
 import time
 from collections.abc import Awaitable, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from dynamiq_runtime import callers
 from dynamiq_runtime.activity import Activity
-from dynamiq_runtime.engine import Engine, Report, StoppedError
+from dynamiq_runtime.engine import Engine, PausedError, Report, StoppedError
 from dynamiq_runtime.errors import HttpError, bad_request
 from dynamiq_runtime.execution import RunExecutor
 from dynamiq_runtime.fields import RunRequest
@@ -24,11 +25,12 @@ from dynamiq_runtime.journal import NOT_NOW, Journal, JournalAwayError, JournalR
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import JOURNAL_AWAY
 from dynamiq_runtime.run import CANCELED, STATUSES, Run
-from dynamiq_runtime.segments import FENCED, TOO_LARGE, Segment
+from dynamiq_runtime.segments import FENCED, TOO_LARGE, CallSegment, Segment, pause_of
 from dynamiq_runtime.threads import BusyError, CutOffError, RunThreads, TimedOutError
 
 POLL = 25.0  # seconds for which the journal may hold a claim until there is a run
 HEARTBEAT = 10.0  # seconds after which a run without news is saved again: its lease has 30
+ASKS_AGAIN = 1.0  # seconds after which it is saved again while a node waits for an answer in its thread
 LOOK_PERIOD = 1.0
 SOON = 0.1  # seconds for which events wait for others
 AGAIN, AGAIN_MOST = 0.2, 3.0  # seconds before what the journal did not take is sent again: doubled up to the second
@@ -39,18 +41,37 @@ CLOSE_WITHIN = 0.5  # seconds that a stop waits for the commits of runs that wer
 HANDS_BACK = 1.5  # seconds that nodes under way at the end of the drain may still take
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """The way in which a claimed run left this process. `output`, JSON, or `error` if it ended; `pause` if it waits; else it is handed back."""
+
+    ended: bool = False
+    output: str | None = None
+    error: HttpError | None = None
+    pause: Mapping[str, Any] | None = None
+
+
 class BackgroundRuns:
     """The background runs of one pod, on its event loop. `begin` once the flow is loaded; `drain`, `hand_back` and `close` at the end.
 
-    `most`: runs at a time. `timeout`: seconds that a run may keep pods busy. `draining`: set once nothing more is claimed.
+    `version`: the digest of the pod's pins, and the hash of its flow. `most`: runs at a time. `timeout`: seconds that a run may keep pods
+    busy. `draining`: set once nothing more is claimed.
     """
 
     def __init__(
-        self, journal: Journal, executor: RunExecutor, threads: RunThreads, activity: Activity, *, most: int, timeout: float
+        self,
+        journal: Journal,
+        executor: RunExecutor,
+        threads: RunThreads,
+        activity: Activity,
+        version: tuple[str | None, str | None],
+        *,
+        most: int,
+        timeout: float,
     ) -> None:
         self.journal = journal
         self._executor, self._threads, self._activity = executor, threads, activity
-        self._most, self._timeout = most, timeout
+        self._version, self._most, self._timeout = version, most, timeout
         self._engine: Engine | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._segments: dict[str, Segment] = {}
@@ -118,6 +139,17 @@ class BackgroundRuns:
         self._changed.set()  # until the first run of an App its pods ask rarely
         return accepted
 
+    async def keep(self, run: Mapping[str, Any], segment: CallSegment, resume_at: datetime | None) -> dict[str, Any]:
+        """Stores a run that began in its caller's connection, and waits from now on. Returns it. Raises HttpError, and StoppedError."""
+        try:
+            kept, _ = await self.journal.accept(
+                {**run, "claim": False, "paused": {**segment.paused(resume_at), "started_at": run["started_at"]}}
+            )
+        except (JournalAwayError, JournalRefusedError) as error:
+            raise http_error(error) from None
+        self._changed.set()
+        return kept
+
     async def _claim_on(self) -> None:
         pause = AGAIN
         while not self.draining.is_set():
@@ -175,7 +207,7 @@ class BackgroundRuns:
         run = _run_of(claim, segment)
         try:
             with self._activity.call():
-                await self._commit(run, segment, *await self._outcome(run, segment))
+                await self._commit(run, segment, await self._outcome(run, claim, segment))
         except Exception as error:  # its lease runs out, and another process takes it
             log("a background run failed inside the runtime", level="error", run_id=run.id, error=type(error).__name__)
         finally:
@@ -184,49 +216,52 @@ class BackgroundRuns:
             self._is_alone = self._is_alone and bool(self._segments)
             self._changed.set()
 
-    async def _outcome(self, run: Run, segment: Segment) -> tuple[str | None, HttpError | None, bool]:
-        """Returns the run's output, JSON, or the error that ended it; and True if it ended here, and does not go on elsewhere."""
+    async def _outcome(self, run: Run, claim: Mapping[str, Any], segment: Segment) -> _Outcome:
+        """Executes a run, and returns how it left this process."""
         assert self._engine is not None  # noqa: S101 - nothing is claimed before
         if self.draining.is_set():
-            return None, None, False
+            return _Outcome()
+        began_on = claim["run"].get("pins"), claim["run"].get("workflow_hash")
+        if any(of_run and own and of_run != own for of_run, own in zip(began_on, self._version, strict=True)):
+            # The engine would resume it without a word: an approval of one flow would be used by another.
+            return _failure(run, "other_version", "this pod has another version than the one that the run began with")
         try:
             output, error = await self._executor.finish(run, self._engine, partial(self._in_time, segment))
         except (CutOffError, BusyError):
-            return None, None, False
+            return _Outcome()
+        except PausedError as paused:
+            return _Outcome(pause=pause_of(paused.resume_at))
         except StoppedError:
             if segment.stopped == CANCELED:
                 run.outcome = CANCELED
-                return None, HttpError(409, CANCELED, "the run was canceled"), True
+                return _Outcome(ended=True, error=HttpError(409, CANCELED, "the run was canceled"))
             if segment.refused:
-                run.outcome, run.reason = "failed", segment.refused
-                return None, HttpError(500, segment.refused, "the journal cannot keep the states or the events of the run"), True
+                return _failure(run, segment.refused, "the journal cannot keep the states or the events of the run")
             if segment.stopped != TOO_LARGE:
-                return None, None, False
-            run.outcome, run.reason = "failed", TOO_LARGE
-            return None, HttpError(500, TOO_LARGE, "the states of its nodes take more than 4 MiB, compressed"), True
+                return _Outcome()
+            return _failure(run, TOO_LARGE, "the states of its nodes take more than 4 MiB, compressed")
         if output is not None and len(output) > OUTPUT_LIMIT:
-            run.outcome, run.reason = "failed", "output_too_large"
-            return None, HttpError(500, "output_too_large", f"the output has {len(output)} characters, more than {OUTPUT_LIMIT}"), True
-        return output, error, True
+            return _failure(run, "output_too_large", f"the output has {len(output)} characters, more than {OUTPUT_LIMIT}")
+        return _Outcome(ended=True, output=output, error=error)
 
-    async def _commit(self, run: Run, segment: Segment, output: str | None, error: HttpError | None, ended: bool) -> None:
-        """Commits the end of a run, or hands it back."""
+    async def _commit(self, run: Run, segment: Segment, outcome: _Outcome) -> None:
+        """Commits the end of a run, or its pause, or hands it back."""
         if segment.ended:
             return
         run.ended = time.time_ns()
         end = None
-        if ended:
+        if outcome.ended:
             end = {
                 "status": STATUSES[run.outcome],
                 "reason": run.outcome,
-                "output": None if output is None else json.loads(output),
-                "error": None if error is None else error.content,
+                "output": None if outcome.output is None else json.loads(outcome.output),
+                "error": None if outcome.error is None else outcome.error.content,
                 "record": None if segment.refused else await self._executor.record_of(run, segment.busy_seconds),
             }
-        await asyncio.wrap_future(segment.finish(end))
+        await asyncio.wrap_future(segment.finish(end, outcome.pause))
         if segment.refused:
             run.outcome, run.reason = "failed", segment.refused
-        if ended and segment.stopped != FENCED:
+        if (outcome.ended or segment.refused) and segment.stopped != FENCED:
             self._executor.close(run, segment.busy_seconds)
 
     async def _in_time(self, segment: Segment, answer: Awaitable[str]) -> str:
@@ -265,7 +300,11 @@ class BackgroundRuns:
         while True:
             await self._wait_for_news()
             now = time.monotonic()
-            late = {run_id for run_id, segment in self._segments.items() if now - segment.saved_at >= HEARTBEAT}
+            late = {
+                run_id
+                for run_id, segment in self._segments.items()
+                if now - segment.saved_at >= (ASKS_AGAIN if segment.is_asking else HEARTBEAT)
+            }
             due = [segment for run_id in self._marked | late if (segment := self._segments.get(run_id)) and not segment.ended]
             batch, self._marked = due[:BATCH], {segment.id for segment in due[BATCH:]}
             if not self._marked:
@@ -321,6 +360,11 @@ def http_error(error: JournalAwayError | JournalRefusedError) -> HttpError:
             return bad_request({name: str(problem) for name, problem in error.details.items()} or {"request": str(error)})
         return HttpError(error.status, error.code, str(error), error.details, retry_after=error.retry_after)
     return HttpError(503, JOURNAL_AWAY, "the journal, which keeps background runs, does not answer: try again", retry_after="1")
+
+
+def _failure(run: Run, code: str, message: str) -> _Outcome:
+    run.outcome, run.reason = "failed", code
+    return _Outcome(ended=True, error=HttpError(500, code, message))
 
 
 def _run_of(claim: Mapping[str, Any], segment: Segment) -> Run:

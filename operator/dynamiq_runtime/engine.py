@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -37,22 +38,54 @@ class StoppedError(Exception):
     """A background run that must begin no further node in this process: it was canceled, or another process has it, or will have it."""
 
 
+class PausedError(Exception):
+    """A run that waits for answers, or until `resume_at`. All that its other nodes could do is done."""
+
+    def __init__(self, resume_at: datetime | None = None) -> None:
+        super().__init__("the run waits")
+        self.resume_at = resume_at
+
+
+@dataclass(frozen=True)
+class Question:
+    """A node's question to a person. `owner`: the node of the flow that it belongs to: an agent's tool belongs to the agent.
+
+    `content`: `prompt`, a text; `params`, the values that are to be approved; `editable_params`, their names; `questions`, with options.
+    `is_single`: True if the node asks no other question of that kind.
+    """
+
+    node: str
+    name: str
+    kind: str
+    owner: str
+    content: Mapping[str, Any]
+    is_single: bool
+
+
 class Steps(Protocol):
     """The nodes of a background run: those that ended in an earlier process, and those that end in this one. For the run's threads.
 
     `kept`: by id, the states of nodes as an engine saved them. `stopped`: why no further node may begin; empty while one may.
+    `keeps`: False if it keeps no states, so that no engine has to make them.
     """
 
     kept: Mapping[str, bytes]
     stopped: str
+    keeps: bool
 
     def begin(self, node: NodeRun) -> None:
         """Notes that a node of the flow begins. It does not wait."""
 
-    def save(self, states: Mapping[str, bytes], *, waits: bool = True) -> None:
+    def save(self, states: Mapping[str, bytes], *, waits: bool = True, settled: Collection[str] = ()) -> None:
         """Keeps the states of nodes. With `waits` it returns once they are on disk.
 
-        Raises StoppedError.
+        `settled`: nodes that ended, or whose states have all answers that they took. Raises StoppedError.
+        """
+
+    def ask(self, question: Question, deliver: Callable[[Mapping[str, Any]], None] | None = None) -> Mapping[str, Any] | None:
+        """Asks a person. Returns the answer, as the Runs API takes it; None if there is none yet.
+
+        A node that cannot pause waits in its thread: `deliver` is called, on any thread, with the answer when it comes.
         """
 
 
@@ -160,5 +193,9 @@ class Engine(Protocol):
     def workflow(self) -> str:
         """The id of the workflow."""
 
+    @property
+    def waits(self) -> bool:
+        """True if a run may have to wait for a person, or until a time."""
+
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
-        """Returns the answer to one input, as plain data. Raises RunFailedError, and StoppedError for a background run."""
+        """Returns the answer to one input, as plain data. Raises RunFailedError; with `report.steps` StoppedError and PausedError, too."""

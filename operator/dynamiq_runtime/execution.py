@@ -11,11 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_runtime.callers import TRIGGER
-from dynamiq_runtime.engine import FAILED, Engine, NodeRun, RunFailedError, StoppedError
+from dynamiq_runtime.engine import FAILED, Engine, NodeRun, PausedError, RunFailedError, StoppedError
 from dynamiq_runtime.errors import HttpError
 from dynamiq_runtime.fields import File
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import Metrics
+from dynamiq_runtime.questions import UNASKED
 from dynamiq_runtime.run import Run
 from dynamiq_runtime.settings import Settings
 from dynamiq_runtime.threads import BusyError, CutOffError, RunThreads, TimedOutError, in_thread
@@ -52,7 +53,10 @@ class RunExecutor:
                     with self._metrics.in_flight.track_inprogress():
                         yield answer
                     run.outcome = "succeeded"
-                except (RunFailedError, _NotJSONError, TimedOutError, CutOffError) as error:
+                except PausedError:
+                    run.waits = True
+                    raise
+                except (RunFailedError, _NotJSONError, TimedOutError, CutOffError, StoppedError) as error:
                     raise self._refusal(run, error) from None
                 except ConnectionError:
                     raise  # of the caller's connection: engines raise none
@@ -61,7 +65,8 @@ class RunExecutor:
                     _note_error(run, "internal", type(error).__name__)
                     raise
                 finally:
-                    self._record(run, time.perf_counter() - began)
+                    if not run.waits:  # the pod that ends it records it, once
+                        self._record(run, time.perf_counter() - began)
         except BusyError:
             raise _busy(self._settings) from None
         finally:
@@ -72,14 +77,15 @@ class RunExecutor:
     ) -> tuple[str | None, HttpError | None]:
         """Executes a background run, once a thread is free, until it ends. Returns its output, JSON, or the error that it ended by.
 
-        `in_time`: awaits the answer, or raises TimedOutError. Raises StoppedError, CutOffError and BusyError for a run that did not end.
+        `in_time`: awaits the answer, or raises TimedOutError. Raises PausedError, StoppedError, CutOffError and BusyError for a run that did not
+        end.
         """
         self._metrics.begin(run.id)
         try:
             async with self._threads.start(partial(self._answered, run, engine), patient=True) as answer:
                 with self._metrics.in_flight.track_inprogress():
                     output = await in_time(answer)
-        except (StoppedError, CutOffError, BusyError):
+        except (PausedError, StoppedError, CutOffError, BusyError):
             raise
         except (RunFailedError, _NotJSONError, TimedOutError) as error:
             return None, self._refusal(run, error)
@@ -167,7 +173,7 @@ class RunExecutor:
 
     def _text(self, error: Exception) -> str:
         """Returns the text of an error of a run's thread, for its record."""
-        if isinstance(error, (RunFailedError, _NotJSONError)):
+        if isinstance(error, (RunFailedError, _NotJSONError)) or str(error) in UNASKED:
             return self._failed(error)[1].message
         return f"{type(error).__name__}: {error}"
 
@@ -177,6 +183,9 @@ class RunExecutor:
             if error.input_refused:
                 return "refused", HttpError(400, "input_refused", str(error), {"nodes": nodes})
             return "failed", HttpError(500, "node_failed", str(error), {"nodes": nodes})
+        if isinstance(error, StoppedError):
+            status, sentence = UNASKED[str(error)]
+            return "failed", HttpError(status, str(error), f"the run failed: {sentence}")
         if isinstance(error, TimedOutError):
             message = f"the run did not end within {self._settings.run_timeout:g} s"
             return "timed_out", HttpError(504, "run_timed_out", message)

@@ -1,7 +1,7 @@
 """Parses a flow's text into nodes that the engine `tiny` can run.
 
 It accepts the SDK's form (`nodes` a mapping, beside `flows` and `workflows`) and the API's (`nodes` a list). It refuses, naming the node,
-whatever it would run differently from the SDK: other node types, conditions, options, approvals, mocks, timeouts.
+whatever it would run differently from the SDK: other node types, conditions, options, mocks, timeouts.
 """
 
 from __future__ import annotations
@@ -15,14 +15,20 @@ from typing import Any
 from dynamiq_runtime import jsonpath, sandbox
 from dynamiq_runtime.forms import ONLY, as_workflow
 from dynamiq_runtime.text import FlowError, load_text, substitute_environment
+from dynamiq_runtime.waits import INFO, Approval, Delay, Feedback, approval_of, delay_of, feedback_of
 
 __all__ = ["TYPES", "Flow", "FlowError", "Node", "Retry", "Transformer", "load_flow"]
 
 ENGINE = "tiny"
-TYPES = {"dynamiq.nodes.utils.Input": "Input", "dynamiq.nodes.tools.Python": "Python", "dynamiq.nodes.utils.Output": "Output"}
+TYPES = {"dynamiq.nodes.utils.Input": "Input", "dynamiq.nodes.tools.Python": "Python", "dynamiq.nodes.utils.Output": "Output"} | {
+    "dynamiq.nodes.tools.HumanFeedbackTool": "HumanFeedbackTool",
+    "dynamiq.nodes.operators.Delay": "Delay",
+}
 # The SDK's own module paths end in the class too, so both spellings name the same node.
 ALIASES = {"dynamiq.nodes.utils.utils.Input": "Input", "dynamiq.nodes.tools.python.Python": "Python"} | {
-    "dynamiq.nodes.utils.utils.Output": "Output"
+    "dynamiq.nodes.utils.utils.Output": "Output",
+    "dynamiq.nodes.tools.human_feedback.HumanFeedbackTool": "HumanFeedbackTool",
+    "dynamiq.nodes.operators.delay.Delay": "Delay",
 }
 CLASSES = {kind: name for name, kind in TYPES.items()}
 MAX_NODES = 1000
@@ -54,7 +60,7 @@ class Retry:
 
 @dataclass(frozen=True)
 class Node:
-    """One node of the flow. `kind`: Input, Python or Output. `type`: the SDK's name of it."""
+    """One node of the flow. `kind`: a value of TYPES. `type`: the SDK's name of it. `approval`: by a person, before it runs."""
 
     id: str
     name: str
@@ -68,6 +74,9 @@ class Node:
     output: Transformer = Transformer()
     constants: Mapping[str, Any] = field(default_factory=dict)
     retry: Retry = Retry()
+    approval: Approval | None = None
+    feedback: Feedback | None = None
+    delay: Delay | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,11 @@ class Flow:
         sorter = graphlib.TopologicalSorter({node.id: node.depends for node in self.nodes.values()})
         sorter.prepare()
         return sorter
+
+    @property
+    def waits(self) -> bool:
+        """True if a run may wait for a person, or until a time."""
+        return any(node.approval or node.delay or (node.feedback and node.feedback.action != INFO) for node in self.nodes.values())
 
     @property
     def outputs(self) -> list[str]:
@@ -133,6 +147,9 @@ def _node(node_id: str, spec: Any) -> Node:
             output=_transformer(spec, "output_transformer"),
             constants=_mapping(spec, "input_mapping"),
             retry=_retry(spec),
+            approval=approval_of(spec),
+            feedback=feedback_of(spec) if kind == "HumanFeedbackTool" else None,
+            delay=delay_of(spec) if kind == "Delay" else None,
         )
     except (FlowError, jsonpath.PathError, sandbox.CodeError) as error:
         raise FlowError(f"{shown}: {error}") from None
@@ -158,9 +175,8 @@ def _depends(spec: dict[str, Any]) -> tuple[str, ...]:
         if str(target) in depends:
             raise FlowError(f'it depends on "{target}" twice')
         depends.append(str(target))
-    for key, active in (("approval", "enabled"), ("mock", "enabled")):
-        if isinstance(spec.get(key), dict) and spec[key].get(active):
-            raise FlowError(f'it uses `{key}`, which engine "{ENGINE}" does not run')
+    if isinstance(spec.get("mock"), dict) and spec["mock"].get("enabled"):
+        raise FlowError(f'it uses `mock`, which engine "{ENGINE}" does not run')
     if spec.get("transformers"):
         raise FlowError(f'it uses `transformers`, which engine "{ENGINE}" does not run')
     return tuple(depends)

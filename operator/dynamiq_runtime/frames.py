@@ -33,6 +33,9 @@ class Frames(Protocol):
     def result(self, output: str) -> bytes:
         """Returns the last frames of a run that succeeded; `output` is JSON."""
 
+    def paused(self, run: Mapping[str, Any]) -> bytes:
+        """Returns the last frame of a run that waits, and is stored; `run`: as the Runs API has it."""
+
     def error(self, error: HttpError) -> bytes:
         """Returns the last frames of any other run."""
 
@@ -52,6 +55,9 @@ class Messages:
 
     def result(self, output: str) -> bytes:
         return self._last(output) + _frame("result", output)
+
+    def paused(self, run: Mapping[str, Any]) -> bytes:
+        return _frame("paused", json_text(run))
 
     def error(self, error: HttpError) -> bytes:
         return self._last(json_text({"error": error.message})) + _frame("error", error.body)
@@ -115,6 +121,9 @@ class RunEvents:
     def result(self, output: str) -> bytes:
         of_run = self._of_run(STATUSES["succeeded"], "succeeded")
         return self._event("run.completed", f'{json_text(of_run)[:-1]},"output":{output}}}')
+
+    def paused(self, run: Mapping[str, Any]) -> bytes:
+        return self._event("run.paused", json_text({**self._of_run("paused"), "input_requests": run["input_requests"]}))
 
     def error(self, error: HttpError) -> bytes:
         status = STATUSES[self._run.outcome]

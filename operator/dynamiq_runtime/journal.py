@@ -76,6 +76,10 @@ class Journal:
         run: Json = (await self._ask("POST", f"/runs/{quote(run_id, safe='')}/cancel", body={"by": by}))["data"]
         return run
 
+    async def answer(self, run_id: str, answer: Mapping[str, Any]) -> None:
+        """Stores a person's answer to a question of a run. The same answer again changes nothing, another one is refused."""
+        await self._ask("POST", f"/runs/{quote(run_id, safe='')}/input", body=answer)
+
     async def events(self, run_id: str, after: int, *, most: int, wait: float = 0) -> tuple[list[Json], bool]:
         """Returns committed events after a sequence, and True if none will follow them. `wait`: seconds to wait for the first."""
         query = [("after", str(after)), ("limit", str(most)), *([("wait", f"{wait:g}")] if wait else [])]

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from dynamiq_runtime.bodies import Bodies, in_time
-from dynamiq_runtime.errors import HttpError, bad_request, media_type
+from dynamiq_runtime.errors import HttpError, bad_request, media_type, too_large
 from dynamiq_runtime.fields import File, RunRequest, parse_json, read_fields
 from dynamiq_runtime.keys import AccessKeys
 from dynamiq_runtime.uploads import Uploads
@@ -77,6 +77,21 @@ async def parse_run_request(request: web.Request, bodies: Bodies, uploads: Uploa
     except BaseException:
         uploads.release(files)
         raise
+
+
+async def json_object(request: web.Request, most: int) -> dict[str, Any]:
+    """Reads a small body of at most `most` bytes. Raises HttpError: 400 for an invalid one, 408, 413, and 415."""
+    if request.headers.get("Content-Type") and not _is_json(request.content_type):
+        raise media_type(f"the body is {request.content_type}: send `Content-Type: application/json`")
+    if (request.content_length or 0) > most:
+        raise too_large(most)
+    raw = await in_time(request.read(), request.client_max_size)
+    if len(raw) > most:
+        raise too_large(most)
+    body = _parsed(raw)
+    if not isinstance(body, dict):
+        raise bad_request({"body": "is not a JSON object"})
+    return body
 
 
 def _parsed(raw: bytes) -> Any:

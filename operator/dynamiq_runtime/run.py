@@ -37,7 +37,7 @@ class Run:
     """One run. Times are nanoseconds since 1970; `ended` is 0 before it was counted. A run whose caller left before its end is abandoned.
 
     `whole`: True if the answer is the run, else its output. `reason`: the code of an error. `first_chunk`: when the first part of its
-    answer was streamed, 0 if none was. `error`, `input`, `output`: None if the App does not record them. `verifies`: True for a case of a
+    answer was streamed, 0 if none was. `waits`: True if it was stored, and goes on later. `error`, `input`, `output`: None if the App does not record them. `verifies`: True for a case of a
     verification, which is neither counted nor recorded.
     """
 
@@ -54,6 +54,7 @@ class Run:
     reason: str | None = None
     began_running: bool = False
     first_chunk: int = 0
+    waits: bool = False
     error: str | None = None
     input: Excerpt | None = None
     output: Excerpt | None = None

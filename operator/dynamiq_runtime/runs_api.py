@@ -1,4 +1,4 @@
-"""Answers the Runs API for background runs: `background` on POST /v1/runs, and the calls under it. The journal keeps what it answers.
+"""Answers the Runs API for runs that are stored: those in the background, and those that wait for a person. The journal keeps them.
 
 A public App serves none of it: ids of runs stand in logs and headers, and whoever knows one could read the run.
 """
@@ -10,6 +10,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
@@ -17,17 +18,22 @@ from aiohttp import web
 from dynamiq_runtime.background import BackgroundRuns, http_error
 from dynamiq_runtime.callers import facts_of, tags_of
 from dynamiq_runtime.delivery import write
+from dynamiq_runtime.engine import Steps, StoppedError
 from dynamiq_runtime.errors import HttpError, bad_request, not_served, too_large
 from dynamiq_runtime.events import HEADERS, HEARTBEAT, KEEP_ALIVE_PERIOD
 from dynamiq_runtime.fields import FILES, RunRequest
 from dynamiq_runtime.frames import event_frame
 from dynamiq_runtime.journal import JournalAwayError, JournalRefusedError
 from dynamiq_runtime.keys import AccessKeys
-from dynamiq_runtime.requests import bearer, require_key
+from dynamiq_runtime.questions import UNASKED, Unasked
+from dynamiq_runtime.requests import bearer, json_object, require_key
+from dynamiq_runtime.run import Run
+from dynamiq_runtime.segments import CallSegment
 
 KEY_HEADER = "Idempotency-Key"
 KEY_LIMIT = 256  # characters
 INPUT_LIMIT = 1 << 20  # bytes of an input as JSON
+ANSWER_LIMIT = 64 << 10  # bytes of a person's answer
 STREAMED = 500  # events of one read
 PAGE, PAGE_MOST = 20, 100
 FILTERS = frozenset({"status", "user_id", "session_id", "page", "page_size", "sort"})
@@ -48,6 +54,7 @@ class RunsApi:
         router.add_get("/v1/runs", self._list)
         router.add_get("/v1/runs/{id}", self._get)
         router.add_post("/v1/runs/{id}/cancel", self._cancel)
+        router.add_post("/v1/runs/{id}/input", self._input)
         router.add_get("/v1/runs/{id}/events", self._events)
         router.add_get("/v1/runs/{id}/stream", self._stream)
 
@@ -58,28 +65,53 @@ class RunsApi:
             raise not_served({"last_node_output": "is not served for a run in the background"})
         if parsed.files:
             raise not_served({FILES: "are not taken by a run in the background yet: send their content in `input`"})
-        given = json.dumps(parsed.input, separators=(",", ":"), sort_keys=True)
-        if len(given.encode()) > INPUT_LIMIT:
+        if _size(parsed.input) > INPUT_LIMIT:
             raise too_large(INPUT_LIMIT)
+        run = await background.accept(self._new(request, parsed, str(uuid.uuid4())))
+        return web.json_response({"data": _shown(run)}, status=202)
+
+    def steps(self, run: Run) -> Steps:
+        """Returns the steps of a run in its caller's connection whose flow may ask a person, or wait."""
+        if run.verifies:
+            return Unasked("verification")
+        if self._keys is None:
+            return Unasked("public_app")
+        if self._background is None:
+            return Unasked("no_journal")
+        if run.request.files:
+            return Unasked("files")
+        return CallSegment(run.id) if _size(run.given) <= INPUT_LIMIT else Unasked("input_too_large")
+
+    async def keep(self, request: web.Request, run: Run, resume_at: datetime | None) -> dict[str, Any]:
+        """Stores a run that waits from now on, and then ends whatever dies. Returns it as its caller gets it. Raises HttpError."""
+        segment, background = run.report.steps, self._background
+        assert background is not None and isinstance(segment, CallSegment)  # noqa: S101, PT018 - no other steps let a run wait
+        new = {**self._new(request, run.request, run.id), "started_at": run.started_at}
+        try:
+            return _shown(await background.keep(new, segment, resume_at))
+        except StoppedError as error:
+            status, sentence = UNASKED[str(error)]
+            raise HttpError(status, str(error), f"the run failed: {sentence}") from None
+
+    def _new(self, request: web.Request, parsed: RunRequest, run_id: str) -> dict[str, Any]:
+        """Returns a run as the journal accepts it. Raises HttpError."""
+        given = json.dumps(parsed.input, separators=(",", ":"), sort_keys=True)
         caller = facts_of(request.headers, parsed.user, parsed.session)
         key = _idempotency_key(request)
         of_request = json.dumps([given, caller.user, caller.session])
         trace = request.headers.get("traceparent")
-        run = await background.accept(
-            {
-                "id": str(uuid.uuid4()),
-                "key": self._key_name(request),
-                "idempotency_key": key,
-                "request_hash": hashlib.sha256(of_request.encode()).hexdigest() if key else None,
-                "input": parsed.input,
-                "user_id": caller.user,
-                "session_id": caller.session,
-                "trigger": caller.trigger,
-                "tags": tags_of(caller.tags),
-                "headers": {"traceparent": trace[:128]} if trace else {},
-            }
-        )
-        return web.json_response({"data": _shown(run)}, status=202)
+        return {
+            "id": run_id,
+            "key": self._key_name(request),
+            "idempotency_key": key,
+            "request_hash": hashlib.sha256(of_request.encode()).hexdigest() if key else None,
+            "input": parsed.input,
+            "user_id": caller.user,
+            "session_id": caller.session,
+            "trigger": caller.trigger,
+            "tags": tags_of(caller.tags),
+            "headers": {"traceparent": trace[:128]} if trace else {},
+        }
 
     async def _list(self, request: web.Request) -> web.Response:
         background = self._for_caller(request)
@@ -102,6 +134,17 @@ class RunsApi:
         except (JournalAwayError, JournalRefusedError) as error:
             raise http_error(error) from None
         return web.json_response({"message": "canceled"})
+
+    async def _input(self, request: web.Request) -> web.Response:
+        """Takes a person's answer to a question of a run. The journal checks it."""
+        background = self._for_caller(request)
+        body = await json_object(request, ANSWER_LIMIT)
+        answer = {"type": body.get("type"), "data": body.get("data"), "by": self._key_name(request)}
+        try:
+            await background.journal.answer(_id(request), answer)
+        except (JournalAwayError, JournalRefusedError) as error:
+            raise http_error(error) from None
+        return web.json_response({"message": "ok"})
 
     async def _events(self, request: web.Request) -> web.Response:
         """Answers with a page of events, which have their place by their sequence."""
@@ -200,7 +243,12 @@ def _number(request: web.Request, name: str, default: int, least: int, most: int
 def _shown(run: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a run as the product's Runs API has it, with what it lacks: when it was accepted, and the error."""
     shown = {name: run.get(name) for name in SENT}
-    return {**shown, "input_requests": []}
+    return {**shown, "awaiting_input": bool(run.get("awaiting_input")), "input_requests": run.get("input_requests") or []}
+
+
+def _size(given: Mapping[str, Any]) -> int:
+    """Returns the bytes of an input as JSON."""
+    return len(json.dumps(given, separators=(",", ":")).encode())
 
 
 def _event(run_id: str, event: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The engine `sdk`: Dynamiq's own SDK runs the flow, with every node that it has.
 
-A Workflow is not safe for concurrent runs, so each run gets a clone of the loaded one. Only this module and
-`sdk_steps.py` import `dynamiq`. The SDK's log lines quote inputs and outputs, and are dropped.
+A Workflow is not safe for concurrent runs, so each run gets a clone of the loaded one. Only this module,
+`sdk_steps.py` and `sdk_questions.py` import `dynamiq`. The SDK's log lines quote inputs and outputs, and are dropped.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from uuid import UUID
 from dynamiq import Workflow
 from dynamiq.callbacks import BaseCallbackHandler
 from dynamiq.callbacks.streaming import BaseStreamingCallbackHandler
+from dynamiq.checkpoints.types import RunPausedException
 from dynamiq.nodes import node
 from dynamiq.nodes.utils import Input, Output
 from dynamiq.runnables import RunnableConfig, RunnableStatus
@@ -34,6 +35,7 @@ from dynamiq_runtime.engine import (
     SUCCEEDED,
     Failure,
     NodeRun,
+    PausedError,
     Report,
     RunFailedError,
     StoppedError,
@@ -43,6 +45,7 @@ from dynamiq_runtime.engine import (
 from dynamiq_runtime.forms import as_workflow
 from dynamiq_runtime.frames import AGENTS, ITERATION, STREAMING
 from dynamiq_runtime.models import named_model
+from dynamiq_runtime.sdk_questions import PAUSES, Asked, is_question, may_wait, refusal
 from dynamiq_runtime.sdk_steps import checkpoints, reads_inputs
 from dynamiq_runtime.text import FlowError, load_text
 
@@ -68,6 +71,8 @@ logging.getLogger("dynamiq.utils.logger").setLevel(logging.CRITICAL + 1)
 
 def _is_retryable(error: BaseException) -> bool:
     """Returns what the SDK's own function returns, but does not load litellm to compare with its errors: before that there are none."""
+    if isinstance(error, PAUSES):
+        return False  # else it would ask again after each pause between attempts
     return _is_retryable_for_the_sdk(error) if "litellm" in sys.modules else getattr(error, "retryable", True) is not False
 
 
@@ -107,6 +112,9 @@ class SDK:
         self._outputs = [node_id for node_id in data["flows"][self._workflow.flow.id]["nodes"] if node_id in outputs]
         if not self._outputs:
             raise FlowError("the flow has no Output node, so it would have no answer")
+        if (why := refusal(self._workflow.flow)) is not None:
+            raise FlowError(why)
+        self._waits = may_wait(self._workflow.flow)
         self._clone()
         _prepare_first_run()
 
@@ -125,15 +133,25 @@ class SDK:
         """The id of the workflow."""
         return str(self._workflow.id)
 
+    @property
+    def waits(self) -> bool:
+        """True if a run may have to wait."""
+        return self._waits
+
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
-        """Returns the answer to one input. Raises RunFailedError."""
+        """Returns the answer to one input. Raises RunFailedError, StoppedError and PausedError."""
         config = RunnableConfig(callbacks=[_RunCallbacks(report) if report.emit is None else _StreamingRunCallbacks(report)])
         report.cancel = config.cancellation.token.cancel
-        if report.steps is not None:
+        clone = self._clone()
+        if report.steps is not None and self._waits:
+            config.callbacks.append(Asked(clone.flow, report.steps, report.cancel))
+        if report.steps is not None and report.steps.keeps:
             config.checkpoint = checkpoints(report.steps, self._workflow.flow.id, report.cancel, with_inputs=self._reads_inputs)
-        result = self._clone().run_sync(input_data=dict(given), config=config)
+        result = clone.run_sync(input_data=dict(given), config=config)
         if report.steps is not None and report.steps.stopped:
             raise StoppedError(report.steps.stopped)
+        if result.error is not None and result.error.type is RunPausedException:
+            raise PausedError(config.checkpoint.backend.resume_at)
         if result.status != RunnableStatus.SUCCESS:
             failures = _failures(result)
             raise RunFailedError(failures, input_refused=all(failure.node in self._inputs for failure in failures))
@@ -238,6 +256,9 @@ class _RunCallbacks(BaseCallbackHandler):
             node.output = self._report.content.of(format_value(output_data, for_tracing=True))
 
     def on_node_error(self, serialized: dict[str, Any], error: BaseException, **kwargs: Any) -> None:
+        if isinstance(error, PAUSES) and self._report.steps is not None and self._report.steps.keeps:
+            self._nodes.pop(kwargs["run_id"], None)  # it has not ended
+            return
         node = self._end(serialized, kwargs, FAILED)
         node.error_type, node.error_line = cause_of(error)
         if self._report.content is not None:
@@ -293,6 +314,8 @@ class _StreamingRunCallbacks(_RunCallbacks, BaseStreamingCallbackHandler):
         if (parent := kwargs.get("parent_run_id")) in self._models and self._models[parent] == serialized.get("id"):
             return  # the agent parses its model's words and streams them itself
         message = kwargs.get("event")
+        if is_question(message) and self._report.steps is not None:
+            return  # the journal has an event for it
         source = {key: serialized.get(key) for key in ("id", "name", "group", "type")}
         fields = {
             "run_id": str(kwargs.get("run_id") or (message.run_id if message else "")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -49,8 +50,9 @@ def checkpoints(steps: Steps, flow: str, cancel: Callable[[], None], *, with_inp
 
 
 class StepsBackend(CheckpointBackend):
-    """The checkpoints of one run."""
+    """The checkpoints of one run. `resume_at`: until when it waits; None if it waits for no time."""
 
+    resume_at: datetime | None = None
     _steps: Any = PrivateAttr()
     _flow: str = PrivateAttr()
     _cancel: Callable[[], None] = PrivateAttr()
@@ -68,16 +70,22 @@ class StepsBackend(CheckpointBackend):
         Raises StoppedError. The SDK only logs it, so the run is canceled, too.
         """
         states: dict[str, bytes] = {}
+        settled: list[str] = []
         has_effects = False
+        waiting = checkpoint.pending_inputs
+        self.resume_at = checkpoint.resume_at
         for node_id, state in checkpoint.node_states.items():
             seen = self._seen.get(node_id)
             if seen is None or seen[0] is not state or seen[1] is not state.internal_state:
                 self._seen[node_id] = state, state.internal_state
                 states[node_id] = self._encoded(state)
-                has_effects = has_effects or not state.node_type.startswith(WITHOUT_EFFECTS)
+                # A node that waits is saved together with the pause.
+                has_effects = has_effects or not (node_id in waiting or state.node_type.startswith(WITHOUT_EFFECTS))
+                if state.status in ENDED or node_id not in waiting:
+                    settled.append(node_id)
         if states:
             try:
-                self._steps.save(states, waits=has_effects)
+                self._steps.save(states, waits=has_effects, settled=settled)
             except StoppedError:
                 self._cancel()
                 raise

@@ -7,13 +7,15 @@ import json
 import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
+from datetime import UTC, datetime
 from typing import Any
 
 from dynamiq_runtime.content import Excerpt
-from dynamiq_runtime.engine import NodeRun, StoppedError, Usage
+from dynamiq_runtime.engine import NodeRun, Question, StoppedError, Usage
 from dynamiq_runtime.frames import ANSWER_DELTA, NODE_DELTA, ChunkEvents, json_text
+from dynamiq_runtime.questions import Answer, Questions
 from dynamiq_runtime.run import CANCELED
 
 CHECKPOINT_LIMIT = 4 << 20  # bytes of all states of one run, compressed
@@ -22,8 +24,8 @@ FENCED, HANDED_BACK, TOO_LARGE = "fenced", "handed_back", "checkpoint_too_large"
 """Why a run stops in this process, beside CANCELED and codes by which the journal refuses a save for good; `Segment.stopped`."""
 LOST = frozenset({FENCED, "not_found"})
 """Codes of a save of a run that another process has, or whose App is deleted."""
-BEGUN, TRACE = "~begun", "~trace/"
-"""Names of parts that are no node's: how often each unfinished node began, and the nodes that each save reported."""
+BEGUN, TRACE, ASKED = "~begun", "~trace/", "~asked"
+"""Names of parts that are no node's: how often each unfinished node began, the nodes that each save reported, and numbers of questions."""
 JOINED = frozenset({NODE_DELTA, ANSWER_DELTA})
 STEP = ("id", "name", "type", "began", "within", "ended", "status", "attempts", "cached", "is_model", "model", "provider")
 STEP_ERROR = ("error_type", "error_line", "error")
@@ -36,6 +38,8 @@ class Segment:
     `gives_way`: lets others use the run's thread until a future is done; it blocks. `has_begun`: False while the run waits for a thread.
     `refused`: the code by which the journal refused a save for good; empty if it did not.
     """
+
+    keeps = True
 
     def __init__(self, claim: Mapping[str, Any], dirty: Callable[[bool], None], gives_way: Callable[[Future[object] | None], None]) -> None:
         self.id: str = claim["run"]["id"]
@@ -54,10 +58,12 @@ class Segment:
         self._waiting: list[Future[object]] = []
         self._end: Mapping[str, Any] | None = None
         self._hand_back = False
+        self._pausing: Mapping[str, Any] | None = None
         self._chunks = ChunkEvents()
         self._sizes = {name: len(text) * 3 // 4 for name, text in claim["parts"].items()}
         kept = {name: _unpacked(text) for name, text in claim["parts"].items()}
         self._begun: dict[str, int] = json.loads(kept.pop(BEGUN, b"{}"))
+        self._questions = Questions(claim.get("questions") or (), json.loads(kept.pop(ASKED, b"{}")))
         traces = sorted((name for name in kept if name.startswith(TRACE)), key=_order)
         self.nodes = [node for name in traces for node in _nodes(kept.pop(name))]
         """The nodes of the run's report. Those of earlier processes come first."""
@@ -98,7 +104,22 @@ class Segment:
                     self._events.append((kind, data))
         self._dirty(False)
 
-    def save(self, states: Mapping[str, bytes], *, waits: bool = True) -> None:
+    @property
+    def is_asking(self) -> bool:
+        """True if a node waits for an answer in its thread: the journal tells it with the answer to a save."""
+        with self._lock:
+            return self._questions.is_awaited
+
+    def ask(self, question: Question, deliver: Callable[[Answer], None] | None = None) -> Answer | None:
+        with self._lock:
+            answer = self._questions.ask(question, deliver)
+            self._put(ASKED, json.dumps(self._questions.highest).encode())
+            if answer is None and deliver is not None:
+                self._pause(1)  # a person's time is no pod's
+        self._dirty(deliver is not None)
+        return answer
+
+    def save(self, states: Mapping[str, bytes], *, waits: bool = True, settled: Collection[str] = ()) -> None:
         if self.stopped:
             raise StoppedError(self.stopped)
         committed: Future[object] = Future()
@@ -106,6 +127,7 @@ class Segment:
             for node_id, state in states.items():
                 self._put(node_id, state)
                 self._begun.pop(node_id, None)
+            self._questions.settle(settled)
             self._put(BEGUN, json.dumps(self._begun).encode())
             self._report_ended()
             if sum(self._sizes.values()) > CHECKPOINT_LIMIT:
@@ -132,11 +154,11 @@ class Segment:
         if self.stopped:
             raise StoppedError(self.stopped)
 
-    def finish(self, end: Mapping[str, Any] | None) -> Future[object]:
-        """Ends the run, or hands it back if `end` is None. Returns what is done once the journal has it."""
+    def finish(self, end: Mapping[str, Any] | None, pause: Mapping[str, Any] | None = None) -> Future[object]:
+        """Ends the run; without `end` it waits as `pause` has it, or is handed back. Returns what is done once the journal has it."""
         committed: Future[object] = Future()
         with self._lock:
-            self._end, self._hand_back = end, end is None
+            self._end, self._pausing, self._hand_back = end, pause, end is None and pause is None
             self._report_ended()
             if self.ended:
                 committed.set_result(None)
@@ -154,6 +176,8 @@ class Segment:
         """Returns the next save, and what waits for it."""
         with self._lock:
             self._number += 1
+            # An answer that came while the run did something else: it goes on at once.
+            is_heard = self._pausing is not None and self._questions.has_news
             save = {
                 "id": self.id,
                 "fence": self.fence,
@@ -163,8 +187,10 @@ class Segment:
                 "parts": self._parts,
                 "drop_parts": [],
                 "events": [{"type": kind, "data": data} for kind, data in self._events],
-                "hand_back": self._hand_back and bool(self._waiting),
+                "hand_back": (self._hand_back or is_heard) and bool(self._waiting),
+                "pause": None if is_heard else self._pausing,
                 "end": self._end,
+                **self._questions.take(),
             }
             waiting = self._waiting
             self._parts, self._events, self._waiting = {}, [], []
@@ -173,18 +199,23 @@ class Segment:
     def answered(self, save: Mapping[str, Any], waiting: list[Future[object]], result: Mapping[str, Any]) -> None:
         """Takes the journal's answer to a save. `waiting`: those that waited for it."""
         self.saved_at = time.monotonic()
+        came: list[tuple[Callable[[Answer], None], Answer]] = []
         with self._lock:
+            for each in result.get("answers") or ():
+                if (deliver := self._questions.receive(each["id"], each["answer"])) is not None:
+                    self._pause(-1)
+                    came.append((deliver, each["answer"]))
             if not result["ok"] and result["code"] not in LOST and not self.refused:
                 # It would be refused again and again, and the run with its effects repeated: the run ends without what is at fault.
                 self.refused = self.stopped = str(result["code"])
                 self._parts, self._events, self._last = {}, [], None
-                if save["end"] is not None:
-                    self._end = failed(self.refused)
+                if save["end"] is not None or save["pause"] is not None:
+                    self._end, self._pausing = failed(self.refused), None
                     self._waiting += waiting
                     waiting = []
             elif not result["ok"]:
                 self.stopped, self.ended = FENCED, True
-            elif save["end"] is not None:
+            elif save["end"] is not None or save["pause"] is not None:
                 self.ended = True
             elif save["hand_back"]:
                 self.stopped, self.ended = HANDED_BACK, True
@@ -193,8 +224,10 @@ class Segment:
             if self.ended:  # it is not saved again
                 waiting, self._waiting = [*waiting, *self._waiting], []
             is_left = bool(self._waiting)
-        for each in waiting:
-            each.set_result(None)
+        for deliver, answer in came:
+            deliver(answer)
+        for waiter in waiting:
+            waiter.set_result(None)
         if is_left:
             self._dirty(True)
 
@@ -232,6 +265,45 @@ class Segment:
         if ended:
             self._traced += 1
             self._put(f"{TRACE}{self.fence}/{self._traced}", _steps(ended))
+
+
+class CallSegment(Segment):
+    """A run in its caller's connection that may have to wait. Nothing is sent before it does: most such runs end without."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__({"run": {"id": run_id}, "fence": 0, "busy_ms": 0, "parts": {}}, lambda _: None, lambda _: None)
+        self._is_too_large = False
+
+    def save(self, states: Mapping[str, bytes], *, waits: bool = True, settled: Collection[str] = ()) -> None:  # noqa: ARG002
+        if self._is_too_large:
+            states = {}
+        try:
+            super().save(states, waits=False, settled=settled)
+        except StoppedError:
+            if self.stopped != TOO_LARGE or self._is_too_large:
+                raise
+            self.stopped, self._is_too_large = "", True  # it fails only if it has to wait
+
+    def ask(self, question: Question, deliver: Callable[[Answer], None] | None = None) -> Answer | None:
+        if deliver is not None or self._is_too_large:
+            self.stopped = TOO_LARGE if self._is_too_large else "question_in_call"
+            raise StoppedError(self.stopped)
+        return super().ask(question)
+
+    def paused(self, resume_at: datetime | None) -> dict[str, Any]:
+        """Returns all that is kept of the run, which waits from now on. Raises StoppedError if that is too much."""
+        if self._is_too_large:
+            raise StoppedError(TOO_LARGE)
+        with self._lock:
+            self._report_ended()
+            self._pausing = pause_of(resume_at)
+        save, _ = self.take()
+        return {name: save[name] for name in ("busy_ms", "node", "parts", "events", "questions", "pause")}
+
+
+def pause_of(resume_at: datetime | None) -> dict[str, Any]:
+    """Returns the part of a save by which a run waits."""
+    return {"resume_at": None if resume_at is None else resume_at.astimezone(UTC).isoformat()}
 
 
 def failed(code: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from dynamiq_runtime.activity import Activity
 from dynamiq_runtime.bodies import Bodies
 from dynamiq_runtime.connections import raise_file_limit
 from dynamiq_runtime.delivery import deliver, write
-from dynamiq_runtime.engine import Engine
+from dynamiq_runtime.engine import Engine, PausedError
 from dynamiq_runtime.errors import HttpError, bad_request, from_aiohttp, not_served
 from dynamiq_runtime.events import HEADERS, ChunkStream
 from dynamiq_runtime.execution import RETRY_AFTER, RunExecutor
@@ -36,6 +36,7 @@ from dynamiq_runtime.relay import Relay
 from dynamiq_runtime.requests import parse_run_request, require_key
 from dynamiq_runtime.run import Run
 from dynamiq_runtime.runs_api import RunsApi
+from dynamiq_runtime.segments import CallSegment
 from dynamiq_runtime.settings import Settings
 from dynamiq_runtime.standby import Standby
 from dynamiq_runtime.threads import RunThreads, in_thread
@@ -54,7 +55,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 UNSERVED = (
     ("POST", "/v1/files"),
-    ("POST", "/v1/runs/{id}/input"),
     ("GET", "/v1/requirements"),
     ("GET", "/v1/requirements/status"),
     ("DELETE", "/v1/requirements/{id}/connections"),
@@ -93,7 +93,15 @@ class Server:
             from dynamiq_runtime.journal import Journal
 
             journal, most = Journal(settings.journal, settings.app_id), max(1, settings.concurrent_runs // 2)
-            self._background = BackgroundRuns(journal, self._runs, self._threads, self._activity, most=most, timeout=settings.run_timeout)
+            self._background = BackgroundRuns(
+                journal,
+                self._runs,
+                self._threads,
+                self._activity,
+                (settings.pins, settings.flow_hash),
+                most=most,
+                timeout=settings.run_timeout,
+            )
         self._runs_api = RunsApi(self._background, keys)
         # As many bytes as the runs under way may have: any more would only wait for one of them.
         self._bodies = Bodies(max(settings.concurrent_runs, BODIES_LEAST) * settings.body_limit)
@@ -221,11 +229,23 @@ class Server:
     ) -> web.StreamResponse:
         whole = is_run and not parsed.stream
         run = request[RUN] = Run(parsed, request.headers, whole=whole, verifies=verifies)
+        if engine.waits:
+            self._let_wait(run)
         if parsed.stream:
             return await self._stream(request, run, engine, RunEvents(run) if is_run else Messages(run, engine.workflow))
-        async with self._runs.start(run, engine) as answer:
-            text = await answer
+        try:
+            async with self._runs.start(run, engine) as answer:
+                text = await answer
+        except PausedError as paused:
+            return web.json_response({"data": await self._runs_api.keep(request, run, paused.resume_at)}, status=202)
         return web.Response(text=text, content_type="application/json")
+
+    def _let_wait(self, run: Run) -> None:
+        """Gives a run the steps by which it can be stored when it has to wait."""
+        steps = run.report.steps = self._runs_api.steps(run)
+        if isinstance(steps, CallSegment):
+            run.report.nodes = steps.nodes
+            steps.start_clock()
 
     async def _stream(self, request: web.Request, run: Run, engine: Engine, frames: Frames) -> web.StreamResponse:
         """Answers with a status of its own until the run begins, and from then on with events."""
@@ -241,6 +261,8 @@ class Server:
                         last = frames.result(await chunks.relay(response, answer, frames))
                     finally:
                         run.first_chunk = chunks.first_at
+            except PausedError as paused:
+                last = await self._paused(request, run, paused, frames)
             except HttpError as error:
                 if not response.prepared:
                     raise
@@ -260,6 +282,13 @@ class Server:
         finally:
             chunks.close()
         return response
+
+    async def _paused(self, request: web.Request, run: Run, paused: PausedError, frames: Frames) -> bytes:
+        """Stores a streamed run that waits. Returns its last frame."""
+        try:
+            return frames.paused(await self._runs_api.keep(request, run, paused.resume_at))
+        except HttpError as error:
+            return frames.error(error)
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         if self._threads.stuck:

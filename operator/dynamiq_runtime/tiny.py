@@ -1,8 +1,8 @@
 """The engine `tiny`: runs a flow on one input, with the SDK's rules for nodes' inputs and outputs.
 
 A node gets the run's input and, under their ids, the results of all ended nodes. Its `input_transformer`, if any, selects from those. A
-run fails if a node fails whose `behavior` is `raise`. Nodes run one after the other, in the order of their dependencies. Runs share
-nothing, and nothing is streamed.
+run fails if a node fails whose `behavior` is `raise`. Nodes run one after the other, in the order of their dependencies. A node that
+waits for a person or a time holds up only those that depend on it. Runs share nothing, and only messages to a person are streamed.
 """
 
 from __future__ import annotations
@@ -14,25 +14,50 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
-from datetime import date
+from datetime import UTC, date, datetime
 from datetime import time as clock
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_runtime import sandbox
-from dynamiq_runtime.engine import FAILED, MESSAGE_LIMIT, SKIPPED, SUCCEEDED, Failure, NodeRun, Report, RunFailedError, cause_of
+from dynamiq_runtime.engine import (
+    FAILED,
+    MESSAGE_LIMIT,
+    SKIPPED,
+    SUCCEEDED,
+    Failure,
+    NodeRun,
+    PausedError,
+    Question,
+    Report,
+    RunFailedError,
+    StoppedError,
+    cause_of,
+)
 from dynamiq_runtime.fields import File
 from dynamiq_runtime.flow import Flow, Node, load_flow
+from dynamiq_runtime.waits import IN_PLACE, INFO, Delay, Feedback
 
 if TYPE_CHECKING:
     from dynamiq_runtime.content import Content
+    from dynamiq_runtime.questions import Answer
 
 MAX_DEPTH = 200
 FAILURE = "failure"
 """The key, beside a result's own, of the message by which a node failed; None if it did not."""
+LOOKS = 0.5
+"""Seconds between two checks of a run that waits in its thread."""
 
 
 class _Skipped(Exception):  # noqa: N818 - an outcome, not an error
     """A node did not run, because one of its dependencies did not succeed."""
+
+
+class _Waits(Exception):  # noqa: N818 - an outcome, not an error
+    """A node waits for an answer, or until a time."""
+
+    def __init__(self, until: datetime | None = None) -> None:
+        super().__init__()
+        self.until = until
 
 
 class Tiny:
@@ -56,57 +81,68 @@ class Tiny:
         """The id of the workflow."""
         return self._flow.workflow
 
+    @property
+    def waits(self) -> bool:
+        """True if a run may have to wait."""
+        return self._flow.waits
+
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
-        """Returns the answer to one input. Raises RunFailedError."""
+        """Returns the answer to one input. Raises RunFailedError, StoppedError and PausedError."""
         return execute(self._flow, given, report)
 
 
 def execute(flow: Flow, run_input: Mapping[str, Any], report: Report | None = None) -> Any:
-    """Returns the flow's answer: the Output node's value, or several by node id. Raises RunFailedError."""
+    """Returns the flow's answer: the Output node's value, or several by node id. Raises RunFailedError, StoppedError and PausedError."""
     results: dict[str, dict[str, Any]] = {}
     failures: list[Failure] = []
+    waits: list[_Waits] = []
     report = report or Report()
     sorter = flow.sorter()
-    while sorter.is_active():
-        ready = sorter.get_ready()
+    while sorter.is_active() and (ready := sorter.get_ready()):
         ended = dict(results)
         for node_id in ready:
             node = flow.nodes[node_id]
-            if report.steps is not None and (kept := report.steps.kept.get(node_id)) is not None:
-                results[node_id], failure = _restored(node, run_input, ended, kept)
-            else:
-                results[node_id], failure = _executed(flow, node, run_input, ended, report)
+            try:
+                results[node_id], failure = _ended(flow, node, run_input, ended, report)
+            except _Waits as wait:
+                waits.append(wait)
+                continue
+            sorter.done(node_id)
             if failure and node.retry.fails_the_run:
                 failures.append(failure)
-        sorter.done(*ready)
     if failures:
         refused = all(flow.nodes[failure.node].kind == "Input" for failure in failures)
         raise RunFailedError(failures, input_refused=refused)
+    if waits:
+        raise PausedError(min((wait.until for wait in waits if wait.until is not None), default=None))
     answers = {node_id: results[node_id]["output"] for node_id in flow.outputs}
     return next(iter(answers.values())) if len(answers) == 1 else answers
 
 
-def _executed(
+def _ended(
     flow: Flow, node: Node, run_input: Mapping[str, Any], ended: Mapping[str, dict[str, Any]], report: Report
 ) -> tuple[dict[str, Any], Failure | None]:
+    """Returns the result of a node that ended, here or in an earlier process. Raises _Waits."""
+    kept = report.steps.kept.get(node.id) if report.steps is not None else None
+    if kept is not None and "status" in (state := json.loads(kept)):
+        return _restored(node, run_input, ended, state)
     run = NodeRun(node.id, node.name, node.type, time.time_ns(), node.id)
     report.begin(run)
-    result, failure = _result(flow, node, run_input, ended, run)
+    result, failure = _result(flow, node, run_input, ended, run, report)
     run.ended = time.time_ns()
     if report.content is not None:
         _record_content(run, result, report.content)
     if report.steps is not None:
         state = _without_input(result) | {FAILURE: failure and failure.message}
         # A node without code has no effects: its state may wait for the next one.
-        report.steps.save({node.id: json.dumps(state).encode()}, waits=node.code is not None)
+        report.steps.save({node.id: json.dumps(state).encode()}, waits=node.code is not None, settled=[node.id])
     return result, failure
 
 
 def _restored(
-    node: Node, run_input: Mapping[str, Any], ended: Mapping[str, dict[str, Any]], kept: bytes
+    node: Node, run_input: Mapping[str, Any], ended: Mapping[str, dict[str, Any]], state: dict[str, Any]
 ) -> tuple[dict[str, Any], Failure | None]:
     """Returns the result of a node that ended in an earlier process. Its input is not kept, since it follows from the earlier results."""
-    state: dict[str, Any] = json.loads(kept)
     message = state.pop(FAILURE)
     taken = None
     if state["status"] != "skip":
@@ -116,17 +152,19 @@ def _restored(
 
 
 def _result(
-    flow: Flow, node: Node, run_input: Mapping[str, Any], ended: Mapping[str, dict[str, Any]], run: NodeRun
+    flow: Flow, node: Node, run_input: Mapping[str, Any], ended: Mapping[str, dict[str, Any]], run: NodeRun, report: Report
 ) -> tuple[dict[str, Any], Failure | None]:
     taken: Any = None
     try:
         _require(flow, node, ended)
-        taken = _input(node, run_input, ended)
-        output = node.output.apply(_with_retries(node, taken, run))
+        taken = _approved(node, _input(node, run_input, ended), report)
+        output = node.output.apply(_executed(node, taken, run, report))
         return {"status": "success", "input": plain(taken), "output": plain(output)}, None
     except _Skipped as skipped:
         run.status = SKIPPED
         return {"status": "skip", "input": None, "output": None, "error": _error("NodeSkippedException", str(skipped))}, None
+    except (_Waits, StoppedError):
+        raise
     except Exception as error:  # any error of the author's code is the run's outcome
         is_code = node.kind == "Python" and isinstance(error, _CodeFailed)
         cause = error.__cause__ if is_code and error.__cause__ else error
@@ -166,6 +204,61 @@ def _input(node: Node, run_input: Mapping[str, Any], ended: Mapping[str, dict[st
 
 def _without_input(result: dict[str, Any]) -> dict[str, Any]:
     return {key: plain(value) for key, value in result.items() if key != "input"}
+
+
+def _approved(node: Node, taken: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Returns the input of a node, as it was approved if it needs that. Raises _Waits, _Skipped and StoppedError."""
+    if node.approval is None:
+        return taken
+    answer = _answer(node.approval.question(node.id, node.name, plain(taken)), report)
+    # Never by a text alone: the SDK takes an empty one for an approval.
+    if answer["data"]["is_approved"] is not True:
+        raise _Skipped(f"Execution was canceled by human with feedback {answer['data'].get('feedback')}")
+    return node.approval.input(taken, answer)
+
+
+def _answer(question: Question, report: Report) -> Answer:
+    """Returns a person's answer. Raises _Waits and StoppedError."""
+    if report.steps is None:
+        raise ValueError("it asks a person, and nobody can be asked in this run")
+    if (answer := report.steps.ask(question)) is None:
+        raise _Waits
+    return answer
+
+
+def _executed(node: Node, taken: dict[str, Any], run: NodeRun, report: Report) -> Any:
+    if node.feedback is not None:
+        return _fed_back(node, node.feedback, taken, report)
+    return _delayed(node, node.delay, taken, report) if node.delay is not None else _with_retries(node, taken, run)
+
+
+def _fed_back(node: Node, feedback: Feedback, taken: dict[str, Any], report: Report) -> dict[str, Any]:
+    action, text = feedback.message(taken)
+    if action == INFO:
+        if report.emit is not None:
+            source = {"id": node.id, "name": node.name, "group": "tools", "type": node.type}
+            data = {"prompt": text, "action": INFO}
+            report.emit({"run_id": "", "event": "streaming", "entity_id": node.id, "source": source, "data": data})
+        return {"content": f"Message sent: {text}"}
+    return feedback.output(taken, _answer(feedback.question(node.id, node.name, text, plain(taken)), report))
+
+
+def _delayed(node: Node, delay: Delay, taken: dict[str, Any], report: Report) -> dict[str, Any]:
+    """Waits in place for a short time, else pauses the run. The time is fixed when the node begins. Raises _Waits and StoppedError."""
+    steps = report.steps
+    kept = json.loads(steps.kept[node.id]) if steps is not None and node.id in steps.kept else None
+    began = datetime.now(UTC) if kept is None else datetime.fromisoformat(kept["began"])
+    until = delay.until(taken, began) if kept is None else datetime.fromisoformat(kept["until"])
+    if (until - datetime.now(UTC)).total_seconds() > IN_PLACE:
+        if steps is None or not steps.keeps:
+            raise ValueError(f"it would wait until {until.isoformat()}, for more than {IN_PLACE:g} s, and this run cannot wait")
+        steps.save({node.id: json.dumps({"began": began.isoformat(), "until": until.isoformat()}).encode()}, waits=False)
+        raise _Waits(until)
+    while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
+        if steps is not None and steps.stopped:
+            raise StoppedError(steps.stopped)
+        time.sleep(min(left, LOOKS))
+    return delay.output(taken, began, until, datetime.now(UTC))
 
 
 def _with_retries(node: Node, taken: dict[str, Any], run: NodeRun) -> Any:
