@@ -76,6 +76,8 @@ class StepsBackend(CheckpointBackend):
         self.resume_at = checkpoint.resume_at
         for node_id, state in checkpoint.node_states.items():
             seen = self._seen.get(node_id)
+            if seen is not None and seen[0].status in ENDED and state.status in ENDED:
+                continue  # at a pause the SDK makes the states of all nodes anew
             if seen is None or seen[0] is not state or seen[1] is not state.internal_state:
                 self._seen[node_id] = state, state.internal_state
                 states[node_id] = self._encoded(state)

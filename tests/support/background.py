@@ -70,6 +70,25 @@ class Caller:
         """Returns a run once it has ended."""
         return eventually(f"run {run_id} ends", lambda: run if (run := self.run(run_id))["status"] in ENDED else None, within)
 
+    def waiting(self, run_id: str, *questions: str, within: float = DEADLINE) -> dict[str, Any]:
+        """Returns a run once it waits, for a time or with these questions open."""
+
+        def waits() -> dict[str, Any] | None:
+            run = self.run(run_id)
+            return run if run["status"] == "paused" and [each["id"] for each in run["input_requests"]] == list(questions) else None
+
+        return eventually(f"run {run_id} waits", waits, within)
+
+    def answer(self, run_id: str, question: str, text: str) -> Answer:
+        """Answers a question for a text."""
+        body = {"type": "human_feedback", "data": {"request_id": question, "feedback": text}}
+        return self.ask("POST", f"/v1/runs/{run_id}/input", body)
+
+    def approve(self, run_id: str, question: str, approved: object = True, **data: Any) -> Answer:
+        """Answers whether a node may run. `data`: further fields of the answer."""
+        body = {"type": "approval_request", "data": {"request_id": question, "is_approved": approved, **data}}
+        return self.ask("POST", f"/v1/runs/{run_id}/input", body)
+
     def events(self, run_id: str, after: int = 0) -> list[tuple[str, Any]]:
         """Returns a run's events, from its stream, which ends with the run."""
         return events_in(self.ask("GET", f"/v1/runs/{run_id}/stream?after_sequence={after}").body)
@@ -129,3 +148,42 @@ def is_noted(caller: Caller, run_id: str, node: str, attempt: int = 1) -> None:
         return any(each["type"] == "node.started" and (each["data"]["id"], each["data"]["attempt"]) == (node, attempt) for each in events)
 
     eventually(f"the journal knows of node {node}", began)
+
+
+def asking(node: str, *after: str, **more: Any) -> dict[str, Any]:
+    """Returns a node that asks a person for a text."""
+    fields = {"id": node, "name": node, "type": "dynamiq.nodes.tools.HumanFeedbackTool", "input_method": "stream", "action": "ask"}
+    return {**fields, "msg_template": f"{node}: {{{{input}}}}", "depends": [{"node": each} for each in after], **more}
+
+
+def waiting_flow(*nodes: dict[str, Any], output: str) -> str:
+    """Returns a flow with an Input `in`, these nodes, and an Output that gives what node `output` gave."""
+    first = {"id": "in", "type": "dynamiq.nodes.utils.Input"}
+    last = {
+        "id": "out",
+        "type": "dynamiq.nodes.utils.Output",
+        "depends": [{"node": output}],
+        "input_transformer": {"path": f"$.{output}.output"},
+    }
+    return json.dumps({"nodes": [first, *nodes, last]})
+
+
+def noting(node: str, *after: str, **more: Any) -> dict[str, Any]:
+    """Returns a node that notes its name in the file that the input names `log`, and gives all that came before it."""
+    text = (
+        f"import io\ndef run(inputs):\n    with io.open(inputs['log'], 'a') as file:\n        file.write('{node}\\n')\n"
+        "    return {'content': {key: value['output']['content'] for key, value in inputs.items() if isinstance(value, dict) and 'output' in value"
+        " and isinstance(value['output'], dict) and 'content' in value['output']}}\n"
+    )
+    return {
+        "id": node,
+        "name": node,
+        "type": "dynamiq.nodes.tools.Python",
+        "code": text,
+        "depends": [{"node": each} for each in after],
+        **more,
+    }
+
+
+APPROVED = {"approval": {"enabled": True, "feedback_method": "stream", "msg_template": "Run {{name}}?", "mutable_data_params": ["amount"]}}
+"""Of a node that a person has to approve, and whose input `amount` may be changed by that."""

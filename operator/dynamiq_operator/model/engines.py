@@ -2,5 +2,8 @@
 
 from __future__ import annotations
 
-NODE_TYPES = ("dynamiq.nodes.utils.Input", "dynamiq.nodes.tools.Python", "dynamiq.nodes.utils.Output")
+NODE_TYPES = (
+    *("dynamiq.nodes.utils.Input", "dynamiq.nodes.tools.Python", "dynamiq.nodes.utils.Output"),
+    *("dynamiq.nodes.tools.HumanFeedbackTool", "dynamiq.nodes.operators.Delay"),
+)
 """Types of nodes that every engine runs. The tiny one runs only these, the SDK's many more."""

@@ -20,6 +20,9 @@ from dynamiq_operator.model.sdk_node_types import SDK_NODE_TYPES
 ONLY = "main"
 """Name of the flow, or workflow, in a text that names none."""
 TOLD_MOST = 5
+FEEDBACK = "HumanFeedbackTool"
+NO_INNER = frozenset({"depends", "input_mapping", "input_transformer", "output_transformer", "approval"})
+"""Fields of a node that hold no other node."""
 KNOWN_TYPES = SDK_NODE_TYPES | frozenset(NODE_TYPES)
 _OUTPUT = re.compile(
     r"""\s*[$@](?:\.(?P<plain>[A-Za-z_][\w@-]*)|\.?\[?\s*(?P<quote>['"])(?P<quoted>.*?)(?P=quote)\s*\]?)\.output(?=$|[\s.\[])"""
@@ -118,6 +121,33 @@ def _of_node(node_id: str, spec: Any, nodes: Mapping[str, Any]) -> Iterator[tupl
         elif str(target) not in nodes:
             yield True, f'{shown} depends on "{target}", which is not in the flow'
     yield from _selectors(shown, spec, nodes)
+    yield from _questions(shown, spec, pauses=True)
+
+
+def _questions(shown: str, spec: Mapping[str, Any], *, pauses: bool) -> Iterator[tuple[bool, str]]:
+    """Yields the nodes that ask where nobody is, or that keep their pod while they wait. `pauses`: True if the run can pause at this node."""
+    approval = spec.get("approval")
+    asks = str(spec.get("type") or "").rpartition(".")[2] == FEEDBACK and spec.get("action") != "info"
+    approved = isinstance(approval, dict) and bool(approval.get("enabled"))
+    if asks and (spec.get("input_method") or "console") == "console":
+        yield True, f"{shown}: it asks at a console, which a pod does not have: set `input_method: stream`"
+    elif approved and (approval.get("feedback_method") or "console") == "console":
+        yield True, f"{shown}: it is approved at a console, which a pod does not have: set `approval.feedback_method: stream`"
+    elif (asks or approved) and not pauses:
+        yield False, f"{shown} asks a person inside another node: a run keeps its pod while it waits there, and must be in the background"
+    for key, value in spec.items():
+        for inner in _inner(value) if key not in NO_INNER else ():
+            name = f'node "{inner.get("name") or inner.get("id") or inner["type"]}"'
+            yield from _questions(name, inner, pauses=pauses and key == "tools" and not inner.get("tools"))
+
+
+def _inner(value: Any) -> Iterator[Mapping[str, Any]]:
+    """Yields the nodes in a field of a node."""
+    if isinstance(value, dict) and isinstance(value.get("type"), str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _inner(each)
 
 
 def _selectors(shown: str, spec: Mapping[str, Any], nodes: Mapping[str, Any]) -> Iterator[tuple[bool, str]]:

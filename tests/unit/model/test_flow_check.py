@@ -14,7 +14,7 @@ from dynamiq_runtime.flow import load_flow
 from dynamiq_runtime.text import FlowError
 from tests.support.cluster import REPOSITORY
 
-INPUT, PYTHON, OUTPUT = NODE_TYPES
+INPUT, PYTHON, OUTPUT, FEEDBACK, _DELAY = NODE_TYPES
 CODE = "def run(inputs):\n    return 1\n"
 
 
@@ -46,6 +46,8 @@ def selector(path: str, depends: str = "input") -> dict[str, Any]:
         (flow({"depends": ["input"]}), 'node "count": an entry of `depends` is not {node: <id>}'),
         (flow({"type": ""}), 'node "count" has no type'),
         (flow({"depends": [{"node": "output"}]}), "the nodes depend on each other in a circle: "),
+        (flow({"type": FEEDBACK}), 'node "count": it asks at a console, which a pod does not have: set `input_method: stream`'),
+        (flow({"approval": {"enabled": True}}), 'node "count": it is approved at a console, which a pod does not have: '),
         (listed({"type": INPUT}), "node number 1 has no `id`"),
         (listed({"id": "a", "type": INPUT}, {"id": "a", "type": OUTPUT}), "two nodes have the id 'a'"),
     ],
@@ -103,3 +105,13 @@ def test_the_flows_of_our_examples_have_nothing_wrong() -> None:
     flows = [each["spec"]["flow"] for each in documents if each and each.get("kind") in ("Workflow", "WorkflowVersion")]
     assert len(flows) > 4
     assert {check_flow(text) for text in flows} == {FlowCheck()}
+
+
+def test_a_node_that_waits_inside_another_one_is_said_to_keep_its_pod() -> None:
+    asks = {"type": FEEDBACK, "name": "boss", "input_method": "stream"}
+    agent = {"type": "dynamiq.nodes.agents.Agent", "code": None}
+    assert check_flow(json.dumps(flow({**agent, "tools": [asks]}))).warnings == ()
+    assert check_flow(json.dumps(flow({**asks, "code": None}))).warnings == ()
+    for inner in ({"node": asks}, {"tools": [{**agent, "name": "helper", "tools": [asks]}]}):
+        (warning,) = check_flow(json.dumps(flow({**agent, **inner}))).warnings
+        assert warning.startswith('node "boss" asks a person inside another node: a run keeps its pod while it waits there')

@@ -169,9 +169,9 @@ def test_variables_come_from_the_environment() -> None:
     [
         (
             [{"id": "llm", "type": "dynamiq.nodes.llms.OpenAI"}],
-            'node "llm" has type dynamiq.nodes.llms.OpenAI, which engine "tiny" does not run (it runs Input, Python, Output)',
+            'node "llm" has type dynamiq.nodes.llms.OpenAI, which engine "tiny" does not run (it runs Input, Python, Output, HumanFeedbackTool, Delay)',
         ),
-        ([{"id": "x"}], 'node "x" has no type, which engine "tiny" does not run (it runs Input, Python, Output)'),
+        ([{"id": "x"}], 'node "x" has no type, which engine "tiny" does not run (it runs Input, Python, Output, HumanFeedbackTool, Delay)'),
         ([code("a", "def run(d): return 1", ("gone",)), output("a")], 'node "a" depends on "gone", which is not in the flow'),
         (
             [code("a", "def run(d): return 1", ("b",)), code("b", "def run(d): return 1", ("a",)), output("a")],
@@ -185,7 +185,8 @@ def test_variables_come_from_the_environment() -> None:
         ([INPUT, output("in")], "two nodes have the id 'in'"),
         ([output("in", got="$..x")], "the path '$..x' is not supported"),
         ([{**output("in"), "depends": [{"node": "in", "option": "yes"}]}], 'it depends on "in" with `option`'),
-        ([{**output("in"), "approval": {"enabled": True}}], "it uses `approval`"),
+        ([{**output("in"), "approval": {"enabled": True}}], "it is approved at a console, which a pod does not have"),
+        ([{**output("in"), "mock": {"enabled": True}}], "it uses `mock`"),
         ([{**output("in"), "error_handling": {"timeout_seconds": 3}}], "it uses `error_handling.timeout_seconds`"),
     ],
 )

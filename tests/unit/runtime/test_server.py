@@ -232,7 +232,7 @@ def test_inputs_and_outputs_stay_out_of_the_log(echo: Served) -> None:
 def test_a_refused_start_has_its_cause_in_one_line_and_for_the_kubelet(tmp_path: Path) -> None:
     (tmp_path / "termination-log").touch()
     flow = json.dumps({"nodes": [{"id": "llm", "type": "dynamiq.nodes.llms.OpenAI"}]})
-    expected = 'node "llm" has type dynamiq.nodes.llms.OpenAI, which engine "tiny" does not run (it runs Input, Python, Output)'
+    expected = 'node "llm" has type dynamiq.nodes.llms.OpenAI, which engine "tiny" does not run (it runs Input, Python, Output, HumanFeedbackTool, Delay)'
     assert refused(tmp_path, flow) == (2, f"dynamiq-runtime: {expected}")
     assert (tmp_path / "termination-log").read_text() == f"dynamiq-runtime: {expected}"
 
