@@ -114,6 +114,12 @@ class RunExecutor:
         self._count(run, busy_seconds)
         self._log(run, busy_seconds, self._traces.record(run) if self._traces else None)
 
+    def refuse(self, run: Run, error: HttpError) -> None:
+        """Counts, logs, traces and records a run in its caller's connection that should wait, and could not be stored."""
+        run.waits, run.outcome = False, "failed"
+        _note_error(run, error.code, error.message)
+        self._record(run, (time.time_ns() - run.began) / 1e9)
+
     def _answered(self, run: Run, engine: Engine) -> str:
         """Returns the response's body, in the run's thread."""
         try:

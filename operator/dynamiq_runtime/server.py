@@ -12,6 +12,7 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
 
 from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
@@ -237,7 +238,7 @@ class Server:
             async with self._runs.start(run, engine) as answer:
                 text = await answer
         except PausedError as paused:
-            return web.json_response({"data": await self._runs_api.keep(request, run, paused.resume_at)}, status=202)
+            return web.json_response({"data": await self._keep(request, run, paused)}, status=202)
         return web.Response(text=text, content_type="application/json")
 
     def _let_wait(self, run: Run) -> None:
@@ -253,16 +254,17 @@ class Server:
         run.report.emit = chunks.emit
         try:
             try:
-                async with self._runs.start(run, engine) as answer:
-                    await response.prepare(request)
-                    if first := frames.begin():
-                        await write(response, first)
-                    try:
-                        last = frames.result(await chunks.relay(response, answer, frames))
-                    finally:
-                        run.first_chunk = chunks.first_at
-            except PausedError as paused:
-                last = await self._paused(request, run, paused, frames)
+                try:
+                    async with self._runs.start(run, engine) as answer:
+                        await response.prepare(request)
+                        if first := frames.begin():
+                            await write(response, first)
+                        try:
+                            last = frames.result(await chunks.relay(response, answer, frames))
+                        finally:
+                            run.first_chunk = chunks.first_at
+                except PausedError as paused:
+                    last = frames.paused(await self._keep(request, run, paused))
             except HttpError as error:
                 if not response.prepared:
                     raise
@@ -283,12 +285,13 @@ class Server:
             chunks.close()
         return response
 
-    async def _paused(self, request: web.Request, run: Run, paused: PausedError, frames: Frames) -> bytes:
-        """Stores a streamed run that waits. Returns its last frame."""
+    async def _keep(self, request: web.Request, run: Run, paused: PausedError) -> dict[str, Any]:
+        """Stores a run that waits. Returns it as the Runs API has it. Raises HttpError."""
         try:
-            return frames.paused(await self._runs_api.keep(request, run, paused.resume_at))
+            return await self._runs_api.keep(request, run, paused.resume_at)
         except HttpError as error:
-            return frames.error(error)
+            self._runs.refuse(run, error)
+            raise
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         if self._threads.stuck:

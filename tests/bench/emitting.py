@@ -17,7 +17,7 @@ SOURCE = {"id": "agent", "name": "Agent", "group": "agents", "type": "dynamiq.no
 class Emitting:
     """An engine whose run emits numbered words."""
 
-    nodes, outputs, workflow = 1, 1, "emitting"
+    nodes, outputs, workflow, waits = 1, 1, "emitting", False
 
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
         padding = "x" * given.get("bytes", 0)

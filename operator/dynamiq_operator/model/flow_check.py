@@ -126,9 +126,9 @@ def _of_node(node_id: str, spec: Any, nodes: Mapping[str, Any]) -> Iterator[tupl
 
 def _questions(shown: str, spec: Mapping[str, Any], *, pauses: bool) -> Iterator[tuple[bool, str]]:
     """Yields the nodes that ask where nobody is, or that keep their pod while they wait. `pauses`: True if the run can pause at this node."""
-    approval = spec.get("approval")
+    approval = spec["approval"] if isinstance(spec.get("approval"), dict) else {}
     asks = str(spec.get("type") or "").rpartition(".")[2] == FEEDBACK and spec.get("action") != "info"
-    approved = isinstance(approval, dict) and bool(approval.get("enabled"))
+    approved = bool(approval.get("enabled"))
     if asks and (spec.get("input_method") or "console") == "console":
         yield True, f"{shown}: it asks at a console, which a pod does not have: set `input_method: stream`"
     elif approved and (approval.get("feedback_method") or "console") == "console":

@@ -197,6 +197,7 @@ async def test_a_reader_who_takes_nothing_any_more_is_not_in_flight_for_ever(mon
     class Large:
         nodes = outputs = 1
         workflow = "told"
+        waits = False
 
         def execute(self, *_: Any) -> str:
             return "x" * (1 << 24)

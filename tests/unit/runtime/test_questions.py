@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import uuid
 from collections import Counter
@@ -194,7 +195,7 @@ def test_a_call_whose_flow_may_ask_but_does_not_is_not_stored(journal: JournalSt
 def test_nobody_is_asked_where_nobody_could_answer(journal: JournalStage, tmp_path: Path, log: Path) -> None:
     given = {"input": {"log": str(log), "input": "?"}}
     with serving(tmp_path, TWO) as public:
-        answer = public.request("POST", "/", given)
+        answer = public.request("POST", "/", json.dumps(given).encode(), {"Content-Type": "application/json"})
         assert (answer.status, answer.body["error"]["code"]) == (403, "public_app")
         assert answer.body["error"]["message"] == (
             "the run failed: a person is asked in it, which needs a private App: whoever knows a run's id could answer"

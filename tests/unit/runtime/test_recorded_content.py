@@ -238,6 +238,7 @@ class _Noting(Redaction):
 class _Failing:
     nodes = outputs = 1
     workflow = "told"
+    waits = False
 
     def execute(self, given: Any, report: Any) -> Any:
         raise RunFailedError([Failure("pay", "pay", "card 4111 1111 1111 1111")])

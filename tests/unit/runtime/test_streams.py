@@ -63,6 +63,7 @@ class Telling:
     nodes = outputs = 1
 
     workflow = "told"
+    waits = False
 
     def __init__(self, chunks: int, padding: str = "\n\n") -> None:
         self.chunks = chunks

@@ -16,7 +16,7 @@ from dynamiq_runtime.settings import from_environment
 class Spending:
     """An engine that calls two models; the price of one is known. The input `{"fails": true}` fails."""
 
-    nodes, outputs, workflow = 2, 1, "spending"
+    nodes, outputs, workflow, waits = 2, 1, "spending", False
 
     def execute(self, given: Mapping[str, Any], report: Report) -> Any:
         for name, cost in (("writer", 0.002), ("critic", None)):
