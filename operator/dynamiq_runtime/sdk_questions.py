@@ -61,7 +61,9 @@ def refusal(flow: Flow) -> str | None:
         shown = f'node "{node.name or node.id}"'
         if _asks_by(node, FeedbackMethod.CONSOLE):
             return f"{shown} asks at a console, which a pod does not have: set `input_method: stream`"
-        if node.approval.enabled and node.approval.feedback_method == FeedbackMethod.CONSOLE:
+        approvals = [node.approval] if node.approval.enabled else []
+        approvals += [hook for hook in getattr(node, "hooks", None) or () if getattr(hook, "approval", False)]
+        if any(each.feedback_method == FeedbackMethod.CONSOLE for each in approvals):
             return f"{shown} is approved at a console, which a pod does not have: set `approval.feedback_method: stream`"
     return None
 
