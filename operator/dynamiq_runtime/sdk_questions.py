@@ -1,7 +1,7 @@
 """Lets nodes of the SDK ask persons: by the SDK's own feedback tool, by a node's approval, and by approvals of an agent's tool calls.
 
 The SDK has no call that pauses a run at a question. It pauses where a wait for input ends by its timeout, and the flow's checkpoint is kept.
-So each node of a run's clone that may ask gets a queue and a wait of a millisecond. A callback that hears the question puts the answer in,
+Each node of a run's clone that may ask therefore gets a queue and a wait of a millisecond. A callback that hears the question puts the answer in,
 if there is one. A node inside a Map, a sub-workflow or a sub-agent cannot pause: a short wait would end it unanswered. It waits in its
 thread.
 """

@@ -186,4 +186,4 @@ def noting(node: str, *after: str, **more: Any) -> dict[str, Any]:
 
 
 APPROVED = {"approval": {"enabled": True, "feedback_method": "stream", "msg_template": "Run {{name}}?", "mutable_data_params": ["amount"]}}
-"""Of a node that a person has to approve, and whose input `amount` may be changed by that."""
+"""Fields of a node that a person has to approve, with an input `amount` that the approver may change."""

@@ -10,6 +10,8 @@ FEATURES = {
     "run_events": "run events",
     "origins": "calls of pages (access.origins)",
     "files": "files with a run",
+    "background": "background runs",
+    "questions": "questions to a person",
 }
 """Names for people. A newer runtime may report others."""
 
