@@ -18,11 +18,15 @@ RESOURCE = replace(APPS, label_selector="")
 
 
 class Durable(msgspec.Struct, frozen=True):
-    """App.spec.runs.durable: seconds for which ended background runs are kept, most open ones, and interruptions without progress."""
+    """App.spec.runs.durable: seconds for which ended background runs are kept, most open ones, and interruptions without progress.
+
+    `wait`: seconds for which a question may be open.
+    """
 
     keep: int = 86_400
     open_most: int = 10_000
     interruptions: int = 5
+    wait: int = 2_592_000
 
 
 class KnownApp(msgspec.Struct, frozen=True):
@@ -105,7 +109,7 @@ def _app(raw: Manifest) -> KnownApp | None:
 
 def _durable(raw: Manifest) -> Durable:
     """Reads the limits; a wrong value, which only an older schema lets through, counts as missing."""
-    names = {"keep": "keepSeconds", "open_most": "maxOpen", "interruptions": "interruptions"}
+    names = {"keep": "keepSeconds", "open_most": "maxOpen", "interruptions": "interruptions", "wait": "waitSeconds"}
     values = {field: raw.get(name) for field, name in names.items()}
     return Durable(**{field: value for field, value in values.items() if type(value) is int and value >= 0})
 

@@ -21,10 +21,14 @@ RUN_MAX = 64 * 1024 * 1024
 """Most bytes of a run with all its events."""
 KEY_OPEN_MOST = 1_000
 """Most open runs of one Access Key."""
+QUESTION_MAX, QUESTIONS_MOST = 64 * 1024, 1_000
+"""Most bytes of a question's content, and most questions of a run."""
+REJECTED = "Rejected"
+"""The reason of a hold that only a restart, or the end of the rejection, ends."""
 
 
 class State(StrEnum):
-    """The states of a run. `waiting` and `held` come with questions and rejections."""
+    """The states of a run. `waiting`: for an answer or a time, without a pod. `held`: until a person or the operator decides."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -51,12 +55,90 @@ ENDS = (State.COMPLETED, State.FAILED, State.CANCELED)
 """The states in which a pod may end a run."""
 
 
+class Asks(StrEnum):
+    """What a question asks for."""
+
+    HUMAN_FEEDBACK = "human_feedback"
+    APPROVAL = "approval_request"
+
+
 class Refused(Exception):  # noqa: N818 - what is refused is no failure of the program
     """An operation that the journal refuses, with a code of the contract. It has written nothing."""
 
     def __init__(self, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.code, self.details = code, dict(details or {})
+
+
+class NewEvent(msgspec.Struct, frozen=True):
+    """An event of a pod. `data`: JSON."""
+
+    type: str
+    data: bytes
+
+
+class NewQuestion(msgspec.Struct, frozen=True):
+    """A question of a run to a person. `content`: JSON."""
+
+    id: str
+    node: str
+    kind: Asks
+    name: str
+    content: bytes
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """The pause of a run, until an answer comes or, at the latest, until a time."""
+
+    resume_at: int | None = None
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a run. `output`, `error`: JSON. `record`: what the recorder gets, compressed."""
+
+    status: State
+    reason: str
+    output: bytes | None = None
+    error: bytes | None = None
+    record: bytes | None = None
+
+
+class Save(msgspec.Struct, frozen=True, kw_only=True):
+    """A pod's save of a run. `number`: rises from 1 with each save of a fence.
+
+    `used`, `closed`: ids of questions whose node is saved, and of those that nobody asks any more.
+    """
+
+    id: str
+    fence: int
+    number: int
+    busy_ms: int = 0
+    node: str | None = None
+    parts: Mapping[str, bytes] = {}
+    drop_parts: tuple[str, ...] = ()
+    events: tuple[NewEvent, ...] = ()
+    questions: tuple[NewQuestion, ...] = ()
+    used: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+    pause: Pause | None = None
+    hand_back: bool = False
+    end: End | None = None
+
+    @property
+    def changes_questions(self) -> bool:
+        return bool(self.questions or self.used or self.closed or self.pause)
+
+
+class Saved(msgspec.Struct, frozen=True):
+    """The outcome of a save. `ok`: False if another claim has the run. `cancel`: a cancellation is requested.
+
+    `answers`: those that the claim did not have yet, by the question's id, as JSON.
+    """
+
+    id: str
+    ok: bool
+    cancel: bool = False
+    answers: Mapping[str, bytes] = {}
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -71,7 +153,10 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run to accept. `input`: JSON."""
+    """A run to accept. `input`: JSON.
+
+    `paused`: the first save of a run that already began at `started_at`, and pauses with its acceptance.
+    """
 
     id: str
     key: str
@@ -83,6 +168,8 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     trigger: str | None = None
     tags: tuple[str, ...] = ()
     headers: Mapping[str, str] = {}
+    paused: Save | None = None
+    started_at: int | None = None
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -91,46 +178,6 @@ class Limits(msgspec.Struct, frozen=True):
     of_app: int = 10_000
     of_key: int = KEY_OPEN_MOST
     of_namespace: int = 4 << 30
-
-
-class NewEvent(msgspec.Struct, frozen=True):
-    """An event of a pod. `data`: JSON."""
-
-    type: str
-    data: bytes
-
-
-class End(msgspec.Struct, frozen=True, kw_only=True):
-    """The end of a run. `output`, `error`: JSON. `record`: what the recorder gets, compressed."""
-
-    status: State
-    reason: str
-    output: bytes | None = None
-    error: bytes | None = None
-    record: bytes | None = None
-
-
-class Save(msgspec.Struct, frozen=True, kw_only=True):
-    """A pod's save of a run. `number`: rises from 1 with each save of a fence."""
-
-    id: str
-    fence: int
-    number: int
-    busy_ms: int = 0
-    node: str | None = None
-    parts: Mapping[str, bytes] = {}
-    drop_parts: tuple[str, ...] = ()
-    events: tuple[NewEvent, ...] = ()
-    hand_back: bool = False
-    end: End | None = None
-
-
-class Saved(msgspec.Struct, frozen=True):
-    """The outcome of a save. `ok`: False if another claim has the run. `cancel`: a cancellation is requested."""
-
-    id: str
-    ok: bool
-    cancel: bool = False
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,7 +193,10 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Open(msgspec.Struct, frozen=True):
-    """The open runs of an App's pins in one state. `oldest`: when the first of them was accepted."""
+    """The open runs of an App's pins in one state. `oldest`: when the first of them was accepted.
+
+    `questions`, `waiting_since`: how many questions of theirs are open, and when the oldest of these was asked.
+    """
 
     namespace: str
     app: str
@@ -155,3 +205,5 @@ class Open(msgspec.Struct, frozen=True):
     state: State
     runs: int
     oldest: int
+    questions: int = 0
+    waiting_since: int | None = None

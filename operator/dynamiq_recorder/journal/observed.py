@@ -55,6 +55,13 @@ class Metrics:
             f"{_PREFIX}commit_seconds", "Time of a commit, of many operations at once.", buckets=BUCKETS, registry=registry
         )
         self.claims = Counter(f"{_PREFIX}claims", "Claims of runs by pods.", registry=registry)
+        self.answers = Counter(f"{_PREFIX}answers", "Answers to questions of runs.", registry=registry)
+        self.answers_wait_seconds = Histogram(
+            f"{_PREFIX}answers_wait_seconds",
+            "Time from an answer to the claim that gets it.",
+            buckets=(*BUCKETS, 60, 300, 1800),
+            registry=registry,
+        )
         self.fenced = Counter(f"{_PREFIX}fenced", "Saves that were refused, since another claim has the run.", registry=registry)
         self.interrupted = Counter(f"{_PREFIX}interrupted", "Runs whose pod was silent for a lease.", registry=registry)
         self.refused = Counter(f"{_PREFIX}records_refused", "Records of runs that the recorder refused.", registry=registry)

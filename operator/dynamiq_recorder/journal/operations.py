@@ -5,12 +5,13 @@ An operation that refuses raises Refused before it writes anything, so that the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.journal.model import MICROSECONDS, Limits, NewRun, Place, Refused, Save, Saved, State
+from dynamiq_recorder.journal.question import Question
 from dynamiq_recorder.journal.run import INPUT, RECORD, Run
 from dynamiq_recorder.journal.tables import Work, unpacked, work_key
 
@@ -48,12 +49,17 @@ class Turns:
 
 
 class Claim(msgspec.Struct):
-    """A run for a pod, with its input and its parts. `alone`: it is given to pods without other runs."""
+    """A run for a pod, with its input and its parts. `alone`: it is given to pods without other runs.
+
+    `questions`: those that are open, or whose answers no node has used. `answer_waits`: microseconds since each answer that no claim had.
+    """
 
     run: Run
     input: bytes
     parts: dict[str, bytes]
     alone: bool
+    questions: tuple[Question, ...] = ()
+    answer_waits: tuple[int, ...] = ()
 
 
 class Accepted(msgspec.Struct):
@@ -63,16 +69,16 @@ class Accepted(msgspec.Struct):
     input: bytes
     is_new: bool
     claim: Claim | None = None
+    questions: tuple[Question, ...] = ()
 
 
 def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: bool) -> Accepted:
-    """Accepts a run, and claims it for the calling pod if `claims`. A request that comes again gets the run that exists.
+    """Accepts a run, and claims it for the calling pod if `claims`, or takes its pause. A request that comes again gets the run that exists.
 
     Raises Refused.
     """
     if (known := _known(work, place, new)) is not None:
-        return Accepted(known, _input(work, known), is_new=False)
-    _check_limits(work, place, new, limits)
+        return Accepted(known, _input(work, known), is_new=False, questions=_open(work.questions([known], unused=True)[known.key]))
     run = Run(
         app_uid=place.app_uid,
         id=new.id,
@@ -91,7 +97,12 @@ def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: boo
         accepted_at=work.now,
     )
     run.accept(new.input, work.now)
-    claim = None
+    claim, questions = None, dict[str, Question]()
+    if new.paused is not None:
+        run.claim(place.pod, work.now, work.lease)
+        run.started_at = min(new.started_at or work.now, work.now)
+        run.save(new.paused, {}, questions, work.now, work.lease)
+    _check_limits(work, place, new, limits, run.size)
     if claims:
         run.claim(place.pod, work.now, work.lease)
         claim = Claim(run, new.input, {}, alone=False)
@@ -100,7 +111,11 @@ def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: boo
         [(place.app_uid, place.namespace, place.app)],
     )
     work.write([run])
-    return Accepted(run, new.input, is_new=True, claim=claim)
+    return Accepted(run, new.input, is_new=True, claim=claim, questions=_open(questions))
+
+
+def _open(questions: Mapping[str, Question]) -> tuple[Question, ...]:
+    return tuple(each for each in questions.values() if each.is_open)
 
 
 def _known(work: Work, place: Place, new: NewRun) -> Run | None:
@@ -121,7 +136,7 @@ def _input(work: Work, run: Run) -> bytes:
     return unpacked(line[0])
 
 
-def _check_limits(work: Work, place: Place, new: NewRun, limits: Limits) -> None:
+def _check_limits(work: Work, place: Place, new: NewRun, limits: Limits, size: int) -> None:
     tallied, of_key, taken = work.connection.ask(
         [
             ("SELECT coalesce(sum(runs), 0) FROM tally WHERE app_uid = ?", (place.app_uid,)),
@@ -133,7 +148,7 @@ def _check_limits(work: Work, place: Place, new: NewRun, limits: Limits) -> None
         raise Refused("too_many_runs", f"the App has {limits.of_app} open runs, which is its limit: wait until some have ended")
     if int(of_key[0][0]) >= limits.of_key:
         raise Refused("too_many_runs", f"{limits.of_key} runs of this Access Key are open, which is the limit: wait until some have ended")
-    if int(taken[0][0]) + len(new.input) > limits.of_namespace:
+    if int(taken[0][0]) + size > limits.of_namespace:
         raise Refused("too_many_runs", "the runs of this namespace take all of its space in the journal: wait until some are deleted")
 
 
@@ -164,9 +179,13 @@ def claim(work: Work, place: Place, free: int, held: int | None, turns: Turns) -
         if chosen and sum(each.size for each in chosen) + run.size > CLAIM_BYTES:
             break
         chosen.append(run)
-    claims = [Claim(run, _input(work, run), _parts(work, run), run.alone) for run in chosen]
+    questions = work.questions(chosen, unused=True)
+    claims = []
     for run in chosen:
-        run.claim(place.pod, work.now, work.lease)
+        asked = tuple(questions[run.key].values())
+        waits = tuple(work.now - each.answered_at for each in asked if each.answered_at is not None and not each.given)
+        claims.append(Claim(run, _input(work, run), _parts(work, run), run.alone, asked, waits))
+        run.claim(place.pod, work.now, work.lease, asked)
     work.write(chosen)
     return claims
 
@@ -188,6 +207,7 @@ def save(work: Work, place: Place, saves: Sequence[Save]) -> list[Saved]:
     """
     runs = {run_id: run for run_id, run in work.by_ids(place.app_uid, {each.id for each in saves}).items() if run.pins == place.pins}
     sizes = work.sizes(list(runs.values()))
+    questions = _questions(work, runs, saves)
     results, changed = [], dict[int, Run]()
     for each in saves:
         run = runs.get(each.id)
@@ -195,14 +215,34 @@ def save(work: Work, place: Place, saves: Sequence[Save]) -> list[Saved]:
         if run is None or not (run.is_held_by(each.fence) or (run.fence == each.fence and each.number <= run.number)):
             results.append(Saved(each.id, ok=False))
             continue
-        if each.number > run.number:
-            run.save(each, sizes[run.key], work.now, work.lease)
+        asked, is_again = questions.get(run.key, {}), each.number <= run.number
+        if not is_again:
+            run.save(each, sizes[run.key], asked, work.now, work.lease)
             changed[run.key] = run
-        results.append(Saved(each.id, ok=True, cancel=run.canceling and run.is_open))
+        answers = _answers(run, asked, is_again=is_again) if run.state is State.RUNNING else {}
+        results.append(Saved(each.id, ok=True, cancel=run.canceling and run.is_open, answers=answers))
     work.write(list(changed.values()))
     if any(run.state is not State.RUNNING for run in changed.values()) and _one_waits_to_be_alone(work, place):
         work.news.add(work_key(place.app_uid, place.pins))  # this pod, whose poll waits, may have no run now
     return results
+
+
+def _questions(work: Work, runs: Mapping[str, Run], saves: Sequence[Save]) -> dict[int, dict[str, Question]]:
+    """Returns the questions of the runs that need theirs: a heartbeat without news reads none."""
+    needed = {
+        run.key: run
+        for each in saves
+        if (run := runs.get(each.id)) is not None and (each.changes_questions or run.new_answers or each.number <= run.number)
+    }
+    return work.questions(list(needed.values())) if needed else {}
+
+
+def _answers(run: Run, asked: Mapping[str, Question], *, is_again: bool) -> dict[str, bytes]:
+    """Returns the answers that the claim did not get. `is_again`: the pod did not get the result of its save, so it gets those of the claim."""
+    given = [each for each in asked.values() if each.waits_for_its_node and (each.given == run.fence) == is_again]
+    if given and not is_again:
+        run.give(given)
+    return {each.id: each.answer for each in given if each.answer is not None}
 
 
 def _one_waits_to_be_alone(work: Work, place: Place) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from dynamiq_recorder.journal.model import Open, Selection, State
+from dynamiq_recorder.journal.question import Question
 from dynamiq_recorder.journal.run import INPUT, OUTPUT, RECORD, Event, Run
-from dynamiq_recorder.journal.tables import COLUMNS, run_of, unpacked, unpacked_within
+from dynamiq_recorder.journal.tables import ASKED, COLUMNS, question_of, run_of, unpacked, unpacked_within
 from dynamiq_recorder.store.database import Cell, Connection, Database, pieces
 from dynamiq_recorder.store.results import COUNTED
 
@@ -17,14 +18,28 @@ PAGE_BYTES = 8 * 1024 * 1024
 EVENTS_BYTES = 4 * 1024 * 1024
 """Bytes of events from which on an answer has no further ones."""
 
+QUESTIONS_SHOWN = 100
+"""Most open questions that are shown with a run."""
+
 
 class Shown(msgspec.Struct, frozen=True):
-    """A run with its input and output, if they were requested. `is_omitted`: they are left out, since its page has too many bytes."""
+    """A run with its input and output, if they were requested. `is_omitted`: they are left out, since its page has too many bytes.
+
+    `questions`: its oldest open ones, if it is read by itself.
+    """
 
     run: Run
     input: bytes | None = None
     output: bytes | None = None
     is_omitted: bool = False
+    questions: tuple[Question, ...] = ()
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """An open question, and the run that asks it."""
+
+    run: Run
+    question: Question
 
 
 class Events(msgspec.Struct, frozen=True):
@@ -48,10 +63,21 @@ def run(database: Database, connection: Connection, app_uid: str, run_id: str, *
     found = _run(database, connection, app_uid, run_id)
     if found is None:
         return None
+    questions = _open_questions(connection, found)
     if not content:
-        return Shown(found)
+        return Shown(found, questions=questions)
     contents = {name: unpacked(data) for name, data in _contents(connection, found.key)}
-    return Shown(found, contents.get(INPUT), contents.get(OUTPUT))
+    return Shown(found, contents.get(INPUT), contents.get(OUTPUT), questions=questions)
+
+
+def _open_questions(connection: Connection, of: Run) -> tuple[Question, ...]:
+    if not of.is_open or not of.open_questions:
+        return ()
+    sql = (
+        f"SELECT {', '.join(ASKED)}, content, NULL FROM question WHERE run = ? AND answered_at IS NULL "  # noqa: S608 - our own names
+        "ORDER BY asked_at, id LIMIT ?"
+    )
+    return tuple(question_of(line) for line in connection.all(sql, (of.key, QUESTIONS_SHOWN)))
 
 
 def _run(database: Database, connection: Connection, app_uid: str, run_id: str) -> Run | None:
@@ -167,6 +193,23 @@ def _output(connection: Connection, key: int) -> bytes | None:
     return unpacked(lines[0][0]) if lines else None
 
 
+def questions(database: Database, connection: Connection, app_uid: str, limit: int, offset: int) -> tuple[list[Asked], int]:
+    """Returns a page of the open questions of an App, oldest first, and how many there are, up to COUNTED."""
+    table = "FROM question q JOIN run r ON r.key = q.run WHERE q.app_uid = ? AND q.answered_at IS NULL AND r.ended_at IS NULL"
+    asked, of_run = ", ".join(f"q.{name}" for name in ASKED), ", ".join(f"r.{name}" for name in COLUMNS.split(", "))
+    lines, counted = connection.ask(
+        [
+            (
+                f"SELECT {asked}, q.content, NULL, {of_run} {table} ORDER BY q.asked_at, q.run, q.id LIMIT ? OFFSET ?",
+                (app_uid, limit, offset),
+            ),
+            (f"SELECT count(*) FROM (SELECT 1 {table} LIMIT {COUNTED}) AS counted", (app_uid,)),  # noqa: S608 - our own names
+        ]
+    )
+    width = len(ASKED) + 2
+    return [Asked(run_of(database, line[width:]), question_of(line[:width])) for line in lines], int(counted[0][0])
+
+
 def has_runs(connection: Connection, app_uid: str) -> bool:
     return bool(connection.all("SELECT 1 FROM run WHERE app_uid = ? LIMIT 1", (app_uid,)))
 
@@ -177,11 +220,14 @@ def open_runs(connection: Connection) -> tuple[Open, ...]:
         "SELECT a.namespace, a.name, t.app_uid, t.pins, t.state, t.runs FROM tally t JOIN app a ON a.uid = t.app_uid WHERE t.runs > 0 "
         "ORDER BY a.namespace, a.name, t.app_uid, t.pins, t.state"
     )
-    oldest = "SELECT min(accepted_at) FROM run WHERE app_uid = ? AND pins = ? AND state = ? AND ended_at IS NULL"
-    begun = connection.ask([(oldest, (uid, pins, state)) for _, _, uid, pins, state, _ in counts])
+    of = "FROM run WHERE app_uid = ? AND pins = ? AND state = ? AND ended_at IS NULL"
+    places = [(uid, pins, state) for _, _, uid, pins, state, _ in counts]
+    begun = connection.ask([(f"SELECT min(accepted_at) {of}", place) for place in places])
+    asked = f"SELECT coalesce(sum(open_questions), 0), min(waits_since) {of} AND waits_since IS NOT NULL"
+    asking = connection.ask([(asked, place) for place in places])
     return tuple(
-        Open(namespace, app, uid, pins, State(state), int(runs), int(lines[0][0] or 0))
-        for (namespace, app, uid, pins, state, runs), lines in zip(counts, begun, strict=True)
+        Open(namespace, app, uid, pins, State(state), int(runs), int(lines[0][0] or 0), int(open_[0][0]), open_[0][1])
+        for (namespace, app, uid, pins, state, runs), lines, open_ in zip(counts, begun, asking, strict=True)
     )
 
 

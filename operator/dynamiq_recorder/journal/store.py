@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from dynamiq_recorder.journal import reading
 from dynamiq_recorder.journal.model import MICROSECONDS, Open, Selection
-from dynamiq_recorder.journal.reading import Events, Record, Shown
+from dynamiq_recorder.journal.reading import Asked, Events, Record, Shown
 from dynamiq_recorder.journal.tables import Key, Work
 from dynamiq_recorder.store.database import Connection, Database
 from dynamiq_recorder.store.results import WrongStore
@@ -21,6 +21,8 @@ from dynamiq_recorder.store.sqlite import SqliteDatabase
 
 T = TypeVar("T")
 SCHEME = "sqlite://"
+BREAKING = 1
+"""The newest of the tables' versions that a journal of an older one cannot use. It ignores what later ones add."""
 NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
@@ -93,6 +95,10 @@ class JournalStore:
         with self._reading() as connection:
             return reading.events(self._database, connection, app_uid, run_id, after, limit)
 
+    def questions(self, app_uid: str, limit: int = 20, offset: int = 0) -> tuple[list[Asked], int]:
+        with self._reading() as connection:
+            return reading.questions(self._database, connection, app_uid, limit, offset)
+
     def has_runs(self, app_uid: str) -> bool:
         with self._reading() as connection:
             return reading.has_runs(connection, app_uid)
@@ -154,17 +160,19 @@ def _path(address: str) -> Path:
 def _upgrade(connection: Connection, known: list[Migration]) -> None:
     connection.hold_schema()
     connection.do("CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BIGINT NOT NULL)")
-    lines = connection.all("SELECT value FROM meta WHERE name = 'schema'")
-    version, newest = int(lines[0][0]) if lines else 0, known[-1].version
-    if version > newest:
+    noted: dict[str, int] = dict(connection.all("SELECT name, value FROM meta WHERE name IN ('schema', 'schema_additive')"))
+    needed, newest = noted.get("schema", 0), known[-1].version
+    if needed > newest:
         raise WrongStore(
-            f"the store has version {version} of its tables, and this journal knows up to {newest}: run the newer journal again"
+            f"the store has version {needed} of its tables, and this journal knows up to {newest}: run the newer journal again"
         )
+    version = max(needed, noted.get("schema_additive", 0))
     for migration in known:
         if migration.version > version:
             for statement in migration.statements:
                 connection.do(statement)
-    connection.do(NOTE, ("schema", newest))
+    connection.do(NOTE, ("schema", max(needed, BREAKING)))
+    connection.do(NOTE, ("schema_additive", max(version, newest)))
 
 
 def back_up(address: str, to: Path) -> int:

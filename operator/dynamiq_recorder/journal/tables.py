@@ -8,18 +8,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dynamiq_operator.serving.limits import RUNS_MAX
-from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, State
+from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, Asks, State
+from dynamiq_recorder.journal.question import Question
 from dynamiq_recorder.journal.run import OPEN, RECORD, Pending, Run
 from dynamiq_recorder.store.database import Cell, Connection, Database, Lines, pieces
 
 FIXED = (
-    *("app_uid", "id", "namespace", "app", "pins", "workflow_hash", "key_name", "idempotency_key", "request_hash", "user_id"),
+    *("app_uid", "id", "namespace", "app", "key_name", "idempotency_key", "request_hash", "user_id"),
     *("session_id", "trigger_name", "tags", "headers", "accepted_at"),
 )
 CHANGING = (
+    *("pins", "workflow_hash"),  # a restart changes them
     *("state", "reason", "due", "fence", "number", "lease_until", "holder", "attempts", "alone", "canceling", "cancel_by", "busy_ms"),
     *("node", "started_at", "ended_at", "error", "last_event", "size", "parts_size", "recorded"),
+    *("paused_at", "resume_at", "waits_since", "hold_reason", "open_questions", "new_answers"),
 )
+ASKED = ("id", "node", "kind", "name", "size", "asked_at", "answer_by", "answered_at", "used", "given")
+"""Columns of a question beside its content and its answer."""
+
 COLUMNS = ", ".join(("key", *FIXED, *CHANGING))
 _FLAGS = ("alone", "canceling", "recorded")
 _SET = ", ".join(f"{name} = ?" for name in CHANGING)
@@ -52,7 +58,15 @@ def run_of(database: Database, line: Cell) -> Run:
     fields: dict[str, Any] = dict(zip(("key", *FIXED, *CHANGING), line, strict=True))
     fields["id"], fields["state"] = database.id_out(fields["id"]), State(fields["state"])
     fields |= {name: bool(fields[name]) for name in _FLAGS}
-    return Run(**fields, was=fields["state"], had=fields["size"])
+    return Run(**fields, was=fields["state"], was_pins=fields["pins"], had=fields["size"])
+
+
+def question_of(line: Cell) -> Question:
+    """Returns the question of a line of ASKED, content and answer."""
+    *known, content, answer = line
+    fields: dict[str, Any] = dict(zip(ASKED, known, strict=True))
+    fields |= {"kind": Asks(fields["kind"]), "used": bool(fields["used"])}
+    return Question(**fields, content=unpacked(content), answer=unpacked(answer) if answer is not None else None)
 
 
 def packed(data: bytes) -> bytes:
@@ -79,6 +93,15 @@ def is_sendable(record: bytes) -> bool:
         return record[:1] == COMPRESSED and unpacked_within(record, RUNS_MAX) is not None
     except zlib.error:
         return False
+
+
+def _asked(of: Question) -> list[object]:
+    values = [getattr(of, name) for name in ASKED]
+    return [int(value) if isinstance(value, bool) else value for value in values]
+
+
+def _packed_or_none(data: bytes | None) -> bytes | None:
+    return packed(data) if data is not None else None
 
 
 class Work:
@@ -124,6 +147,24 @@ class Work:
                 sizes[key][node] = size
         return sizes
 
+    def questions(self, runs: Sequence[Run], *, unused: bool = False) -> dict[int, dict[str, Question]]:
+        """Returns questions of runs in the order in which they were asked, by key and id. Answers are those that no node has used.
+
+        `unused`: only questions that are open or have such an answer, and with their contents.
+        """
+        content, which = ("content", " AND used = 0") if unused else ("x''", "")
+        found: dict[int, dict[str, Question]] = {run.key: {} for run in runs}
+        for part in pieces(list(found)):
+            condition, values = self.connection.within("run", part)
+            sql = (
+                f"SELECT run, {', '.join(ASKED)}, {content}, CASE WHEN used = 0 THEN answer END FROM question "  # noqa: S608 - our own names
+                f"WHERE {condition}{which} ORDER BY asked_at, id"
+            )
+            for key, *line in self.connection.all(sql, values):
+                question = question_of(tuple(line))
+                found[key][question.id] = question
+        return found
+
     def write(self, runs: Sequence[Run]) -> None:
         """Writes changed and new runs, all that they have pending, and the counts."""
         for run in runs:
@@ -137,7 +178,7 @@ class Work:
         self._write_pending(runs)
         self._count(runs)
         for run in runs:
-            run.was, run.had, run.pending = run.state, run.size, Pending()
+            run.was, run.was_pins, run.had, run.pending = run.state, run.pins, run.size, Pending()
 
     def _write_pending(self, runs: Sequence[Run]) -> None:
         tell, pending = self.connection.tell, [(run.key, run.pending) for run in runs]
@@ -157,6 +198,27 @@ class Work:
             self.connection.put([(each, each.columns[:2]) for each in (part, content) if each.lines])
         if events:
             self.connection.insert([Lines("event", ("run", "sequence", "at", "type", "data"), events)])
+        if asking := [run for run in runs if run.pending.questions or run.pending.clears_questions]:
+            self._write_questions(asking)
+
+    def _write_questions(self, runs: Sequence[Run]) -> None:
+        self.news.add(OPEN_KEY)  # open questions are counted, too
+        tell, changed = self.connection.tell, [(run, name, each) for run in runs for name, each in run.pending.questions.items()]
+        tell("DELETE FROM question WHERE run = ?", [(run.key,) for run in runs if run.pending.clears_questions])
+        tell("DELETE FROM question WHERE run = ? AND id = ?", [(run.key, name) for run, name, each in changed if each is None])
+        new = [(run, each) for run, _, each in changed if each is not None and each.is_new]
+        columns = ("run", *ASKED, "app_uid", "content")
+        lines = [(run.key, *_asked(each), run.app_uid, packed(each.content)) for run, each in new]
+        self.connection.put([(Lines("question", columns, lines), ("run", "id"))])
+        known = [(run.key, each) for run, _, each in changed if each is not None and not each.is_new]
+        tell(
+            "UPDATE question SET size = ?, answer_by = ?, answered_at = ?, used = ?, given = ?, answer = coalesce(?, answer) "
+            "WHERE run = ? AND id = ?",
+            [
+                (each.size, each.answer_by, each.answered_at, int(each.used), each.given, _packed_or_none(each.answer), key, each.id)
+                for key, each in known
+            ],
+        )
 
     def _count(self, runs: Sequence[Run]) -> None:
         tally, keys, space = Counter[tuple[str, ...]](), Counter[tuple[str, ...]](), Counter[tuple[str, ...]]()
@@ -168,9 +230,9 @@ class Work:
             space[run.namespace,] += run.size - run.had
             if run.state is not run.was:
                 self.news.add(OPEN_KEY)
-                for state, sign in ((run.was, -1), (run.state, 1)):
+                for pins, state, sign in ((run.was_pins, run.was, -1), (run.pins, run.state, 1)):
                     if state in OPEN:
-                        tally[run.app_uid, run.pins, state] += sign
+                        tally[run.app_uid, pins, state] += sign
                         keys[run.app_uid, run.key_name] += sign
         self.add_to("tally", ("app_uid", "pins", "state"), "runs", tally)
         self.add_to("key_tally", ("app_uid", "key_name"), "runs", keys)

@@ -1,4 +1,4 @@
-"""Does the journal's work beside requests: expired leases, deleted Apps, old runs, the state of its disk. It serves no request."""
+"""Does the journal's work beside requests: expired leases, times that come, questions that nobody answers, deleted Apps, old runs, the state of its disk. It serves no request."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from functools import partial
 import anyio.to_thread
 
 from dynamiq_recorder.identity.apps import Durable, KnownApp
-from dynamiq_recorder.journal import operations
+from dynamiq_recorder.journal import operations, waiting
 from dynamiq_recorder.journal.http.context import Context
 from dynamiq_recorder.store.results import Unavailable
 
-SWEEPS_EVERY, LOOKS_EVERY, DELETES_EVERY = 1.0, 5.0, 60.0
+SWEEPS_EVERY, LOOKS_EVERY, DELETES_EVERY, EXPIRES_EVERY = 1.0, 5.0, 60.0, 60.0
 GIVES_BACK_EVERY = 10
 """Rounds of deletions after which the space of what was deleted is given back."""
 
@@ -38,6 +38,7 @@ class Upkeep:
             self._every(ends, SWEEPS_EVERY, self.sweep),
             self._every(ends, LOOKS_EVERY, self.look),
             self._every(ends, DELETES_EVERY, self.delete),
+            self._every(ends, EXPIRES_EVERY, self.expire),
         )
 
     async def start(self) -> None:
@@ -46,7 +47,7 @@ class Upkeep:
         await self.look()
 
     async def sweep(self) -> None:
-        """Takes runs from pods that were silent for a lease, and cancels those of deleted Apps."""
+        """Takes runs from pods that were silent for a lease, lets those go on whose time has come, and cancels those of deleted Apps."""
         put, apps, metrics = self._context.committer.put, self._context.apps, self._context.metrics
 
         def interruptions(app_uid: str) -> int:
@@ -57,6 +58,8 @@ class Upkeep:
         while more:
             count, more = await put("", partial(operations.sweep, interruptions=interruptions))
             metrics.interrupted.inc(count)
+        while await put("", waiting.resume_due):
+            pass
         if not apps.is_listed:  # before that, the existing Apps are unknown
             return
         for uid, namespace, name, is_missing in await anyio.to_thread.run_sync(self._context.store.apps):
@@ -66,6 +69,17 @@ class Upkeep:
                 log.info("App %s/%s is deleted: its open runs are canceled", namespace, name)
                 while await put("", partial(operations.close_app, app_uid=uid)):
                     pass
+
+    async def expire(self) -> None:
+        """Ends runs whose questions were open for longer than their App allows."""
+        apps = self._context.apps
+        if not apps.is_listed:
+            return
+        for uid, _, _, _ in await anyio.to_thread.run_sync(self._context.store.apps):
+            app = apps.get(uid)
+            wait = (app.durable if app is not None else Durable()).wait
+            while await self._context.committer.put("", partial(waiting.expire, app_uid=uid, wait=wait)):
+                pass
 
     async def delete(self) -> None:
         """Deletes runs that ended long ago, in pieces between which requests go on."""

@@ -32,7 +32,7 @@ def ended(journal: JournalStage, **fields: Any) -> str:
     run_id: str = journal.accept(claim=True)["data"]["id"]
     events = [{"type": "node.ended", "data": {"node": "a"}}]
     (result,) = journal.save({"id": run_id, "fence": 1, "number": 1, "busy_ms": 12, "node": "a", "events": events, "end": an_end(**fields)})
-    assert result == {"id": run_id, "ok": True, "cancel": False}
+    assert result == {"id": run_id, "ok": True, "cancel": False, "answers": []}
     return run_id
 
 
@@ -65,6 +65,12 @@ def a_started_run(body: dict[str, Any], at: str) -> dict[str, Any]:
         "output": None,
         "content_omitted": False,
         "error": None,
+        "awaiting_input": False,
+        "questions_open": 0,
+        "paused_at": None,
+        "resume_at": None,
+        "hold_reason": None,
+        "input_requests": [],
     }
 
 
@@ -83,6 +89,7 @@ def test_a_run_from_its_acceptance_to_its_end(journal: JournalStage) -> None:
         "alone": False,
         "headers": {"traceparent": "00-1"},
         "parts": {},
+        "questions": [],
     }
     again = journal.call("POST", "runs", json=body)
     assert (again.status_code, again.json()) == (200, {"data": shown, "claim": None})
@@ -233,7 +240,7 @@ def test_a_cancellation_says_by_whom(journal: JournalStage) -> None:
     running = journal.accept(claim=True)["data"]["id"]
     asked = journal.call("POST", f"runs/{running}/cancel", POD).json()["data"]
     assert (asked["status"], asked["cancel_requested"]) == ("started", True)
-    assert journal.save({"id": running, "fence": 1, "number": 1}) == [{"id": running, "ok": True, "cancel": True}]
+    assert journal.save({"id": running, "fence": 1, "number": 1}) == [{"id": running, "ok": True, "cancel": True, "answers": []}]
 
 
 TOO_LONG = "x" * 257

@@ -232,11 +232,12 @@ def test_counts_of_open_runs_have_a_version(tmp_path: Path, monkeypatch: pytest.
         second = open_after(journal, first["version"])
         entry = {"namespace": "team", "app": "chat", "app_uid": APP.app_uid, "pins": APP.pins, "queued": 1, "running": 0}
         entry |= {"waiting": 0, "held": 0, "oldest": "2026-12-02T12:00:00.000000Z", "polled": False}
+        entry |= {"questions": 0, "waiting_since": None, "due": "2026-12-02T12:00:00.000000Z"}
         assert clock.now == NOON
         assert second["data"] == [entry]
         journal.claim()
         third = eventually("the claim is counted", lambda: _with(open_after(journal, second["version"]), running=1))
-        assert third["data"] == [{**entry, "queued": 0, "running": 1, "polled": True}]
+        assert third["data"] == [{**entry, "queued": 0, "running": 1, "polled": True, "due": None}]
         journal.save({"id": run_id, "fence": 1, "number": 1, "end": {"status": "completed", "reason": "succeeded"}})
         assert open_after(journal, third["version"])["data"] == []
         for token in (VIEWER, POD, OTHER_POD):

@@ -78,7 +78,7 @@ def test_only_the_journals_account_names_pins(with_journal: RecorderStage) -> No
     [
         (None, Durable()),
         ({}, Durable()),
-        ({"keepSeconds": 60, "maxOpen": 2, "interruptions": 0, "pods": 3}, Durable(60, 2, 0)),
+        ({"keepSeconds": 60, "maxOpen": 2, "interruptions": 0, "pods": 3, "waitSeconds": 90}, Durable(60, 2, 0, 90)),
         ({"keepSeconds": "60", "maxOpen": -1, "interruptions": True}, Durable()),
         ("everything", Durable()),
     ],

@@ -10,17 +10,22 @@ import msgspec
 import orjson
 
 from dynamiq_operator.model.journal import OPEN_STATES
-from dynamiq_recorder.journal.model import LEASE, STATUSES, Open
+from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, STATUSES, Open, Saved, State
 from dynamiq_recorder.journal.open_feed import Snapshot
 from dynamiq_recorder.journal.operations import Claim
-from dynamiq_recorder.journal.reading import Events, Shown
+from dynamiq_recorder.journal.question import Question
+from dynamiq_recorder.journal.reading import Asked, Events, Shown
 from dynamiq_recorder.journal.run import Event, Run
 from dynamiq_recorder.reads.times import shown, shown_or_none
 
 
-def run(of: Shown, *, content: bool) -> dict[str, Any]:
-    """Returns a run. Without `content`, the input and output are null, and the error has only its code."""
+def run(of: Shown, wait: int, *, content: bool) -> dict[str, Any]:
+    """Returns a run. Without `content`, the input and output are null, and the error has only its code.
+
+    `wait`: seconds for which a question of the App may be open.
+    """
     each = of.run
+    questions = each.open_questions if each.is_open else 0
     return {
         "id": each.id,
         "app_id": each.app_uid,
@@ -48,19 +53,68 @@ def run(of: Shown, *, content: bool) -> dict[str, Any]:
         "output": _json(of.output if content else None),
         "content_omitted": of.is_omitted,
         "error": _error(each, content=content),
+        "awaiting_input": questions > 0 and each.state is not State.HELD,
+        "questions_open": questions,
+        "paused_at": shown_or_none(each.paused_at),
+        "resume_at": shown_or_none(each.resume_at),
+        "hold_reason": each.hold_reason,
+        "input_requests": [request(each, question, wait, content=content) for question in of.questions],
     }
 
 
-def claim(of: Claim) -> dict[str, Any]:
+def request(of: Run, question: Question, wait: int, *, content: bool) -> dict[str, Any]:
+    """Returns an open question of a run. Without `content`, its texts are null."""
+    shown_content = {} if content else {"prompt": None, "params": None, "questions": None}
     return {
-        "run": run(Shown(of.run, of.input), content=True),
+        **question.asked(),
+        **shown_content,
+        "asked_at": shown(question.asked_at),
+        "expires_at": shown((of.waits_since or question.asked_at) + wait * MICROSECONDS),
+        "answered": not question.is_open,
+        "answered_by": question.answer_by,
+        "answered_at": shown_or_none(question.answered_at),
+    }
+
+
+def questions(of: Sequence[Asked], wait: int, number: int, size: int, total: int, *, content: bool) -> dict[str, Any]:
+    """Returns a page of open questions of an App."""
+    data = [
+        {
+            **request(each.run, each.question, wait, content=content),
+            "run_id": each.run.id,
+            "pins": each.run.pins,
+            "accepted_at": shown(each.run.accepted_at),
+            "key": each.run.key_name,
+            "user_id": each.run.user_id,
+            "session_id": each.run.session_id,
+        }
+        for each in of
+    ]
+    return {"data": data, "pagination": _pagination(number, size, total)}
+
+
+def claim(of: Claim, wait: int) -> dict[str, Any]:
+    asked = tuple(each for each in of.questions if each.is_open)
+    return {
+        "run": run(Shown(of.run, of.input, questions=asked), wait, content=True),
         "fence": of.run.fence,
         "lease_seconds": LEASE,
         "busy_ms": of.run.busy_ms,
         "alone": of.alone,
         "headers": orjson.Fragment(of.run.headers),
         "parts": {node: base64.b64encode(state).decode() for node, state in of.parts.items()},
+        "questions": [
+            {"id": each.id, "node": each.node, "type": each.kind, "content": _json(each.content), "answer": _json(each.answer)}
+            for each in of.questions
+        ],
     }
+
+
+def saved(of: Saved) -> dict[str, Any]:
+    if not of.ok:
+        return {"id": of.id, "ok": False, "code": "fenced"}
+    answers = [{"id": name, "answer": _json(answer)} for name, answer in of.answers.items()]
+    return {"id": of.id, "ok": True, "cancel": of.cancel, "answers": answers}
 
 
 def events(of: Events, after: int, *, content: bool) -> dict[str, Any]:
@@ -103,22 +157,32 @@ def open_runs(of: Snapshot) -> dict[str, Any]:
             entry = entries[place] = _entry(each, polled=place in of.polled)
         entry[each.state] += each.runs
         entry["oldest"] = min(entry["oldest"], shown(each.oldest))
+        entry["questions"] += each.questions
+        if each.waiting_since is not None:
+            since = shown(each.waiting_since)
+            entry["waiting_since"] = min(entry["waiting_since"] or since, since)
+        if each.state is State.QUEUED:
+            entry["due"] = shown(each.oldest)
     return {"version": of.version, "data": list(entries.values())}
 
 
 def _entry(of: Open, *, polled: bool) -> dict[str, Any]:
     counts: dict[str, Any] = dict.fromkeys(OPEN_STATES, 0)
     place = {"namespace": of.namespace, "app": of.app, "app_uid": of.app_uid, "pins": of.pins}
-    return {**place, **counts, "oldest": shown(of.oldest), "polled": polled}
+    asked = {"questions": 0, "waiting_since": None, "due": None}
+    return {**place, **counts, **asked, "oldest": shown(of.oldest), "polled": polled}
 
 
-def page(of: Sequence[Shown], number: int, size: int, total: int, *, content: bool) -> dict[str, Any]:
-    pagination = {"page": number, "page_size": size, "page_count": -(-total // size), "total_count": total}
-    return {"data": [run(each, content=content) for each in of], "pagination": pagination}
+def page(of: Sequence[Shown], wait: int, number: int, size: int, total: int, *, content: bool) -> dict[str, Any]:
+    return {"data": [run(each, wait, content=content) for each in of], "pagination": _pagination(number, size, total)}
 
 
-def claims(of: Iterable[Claim], next_seconds: int) -> dict[str, Any]:
-    return {"data": [claim(each) for each in of], "next_seconds": next_seconds}
+def _pagination(number: int, size: int, total: int) -> dict[str, int]:
+    return {"page": number, "page_size": size, "page_count": -(-total // size), "total_count": total}
+
+
+def claims(of: Iterable[Claim], wait: int, next_seconds: int) -> dict[str, Any]:
+    return {"data": [claim(each, wait) for each in of], "next_seconds": next_seconds}
 
 
 def _json(data: bytes | None) -> Any:

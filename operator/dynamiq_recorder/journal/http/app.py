@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from dynamiq_recorder.http.app import probes
 from dynamiq_recorder.http.middleware import Middleware
-from dynamiq_recorder.journal.http import pod_routes, run_routes
+from dynamiq_recorder.journal.http import pod_routes, question_routes, run_routes
 from dynamiq_recorder.journal.http.context import Context
 from dynamiq_recorder.journal.http.errors import HANDLERS, problem_of
 
@@ -23,7 +23,7 @@ def create_app(context: Context) -> FastAPI:
         redirect_slashes=False,
         routes=list(pod_routes.ROUTES),
     )
-    for router in (probes, run_routes.router, run_routes.counts):
+    for router in (probes, run_routes.router, run_routes.counts, question_routes.router):
         app.include_router(router)
     app.state.context = context
     app.add_middleware(Middleware, metrics=context.metrics, answers=problem_of, quiet=QUIET)

@@ -7,6 +7,7 @@ import binascii
 import contextlib
 import uuid
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
 import anyio.to_thread
@@ -17,12 +18,13 @@ from dynamiq_operator.serving.problems import HttpProblem, invalid_field
 from dynamiq_recorder.http import body
 from dynamiq_recorder.ingest.shares import Source
 from dynamiq_recorder.journal.http.context import Caller, Context
-from dynamiq_recorder.journal.model import End, NewEvent, NewRun, Save, State
+from dynamiq_recorder.journal.model import Asks, End, NewEvent, NewQuestion, NewRun, Pause, Save, State
+from dynamiq_recorder.journal.question import Content, Input
 from dynamiq_recorder.store.texts import clean
 
 INPUT_MAX = 1024 * 1024
 """Most bytes of an input."""
-RUN_BODY_MAX, SAVES_BODY_MAX, SMALL_MAX = 2 * INPUT_MAX, 16 * 1024 * 1024, 64 * 1024
+SAVES_BODY_MAX, SMALL_MAX = 16 * 1024 * 1024, 64 * 1024
 BODIES_EACH, LARGE = 64, 256 * 1024
 """Most bodies of one caller at a time, and the bytes from which on one is parsed in a thread."""
 SAVES_MOST = 500
@@ -35,44 +37,9 @@ T = TypeVar("T")
 Name = Annotated[str, msgspec.Meta(max_length=256)]
 Word = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-
-
-class RunBody(msgspec.Struct, frozen=True):
-    """The body of a new run."""
-
-    id: uuid.UUID
-    key: Name
-    input: msgspec.Raw
-    idempotency_key: Word | None = None
-    request_hash: Name | None = None
-    user_id: Name | None = None
-    session_id: Name | None = None
-    trigger: Name | None = None
-    tags: Annotated[tuple[Name, ...], msgspec.Meta(max_length=50)] = ()
-    headers: dict[str, str] = {}
-    claim: bool = False
-
-    def new_run(self) -> NewRun:
-        """Raises HttpProblem 413 and 422."""
-        data = bytes(self.input)
-        if not data.startswith(b"{"):
-            raise invalid_field("input", "must be an object")
-        if len(data) > INPUT_MAX:
-            raise HttpProblem(413, f"an input has at most {INPUT_MAX} bytes", code="too_large")
-        if sum(len(name) + len(value) for name, value in self.headers.items()) > HEADERS_MAX:
-            raise HttpProblem(413, f"the headers of a run have at most {HEADERS_MAX} bytes", code="too_large")
-        return NewRun(
-            id=str(self.id),
-            key=clean(self.key),
-            input=data,
-            idempotency_key=_cleaned(self.idempotency_key),
-            request_hash=_cleaned(self.request_hash),
-            user_id=_cleaned(self.user_id),
-            session_id=_cleaned(self.session_id),
-            trigger=_cleaned(self.trigger),
-            tags=tuple(map(clean, self.tags)),
-            headers={clean(name): clean(value) for name, value in self.headers.items()},
-        )
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+Pins = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ClaimBody(msgspec.Struct, frozen=True):
@@ -114,33 +81,132 @@ class EndBody(msgspec.Struct, frozen=True):
         )
 
 
-class SaveBody(msgspec.Struct, frozen=True):
+class QuestionBody(msgspec.Struct, frozen=True):
+    """A question to a person. `content`: its texts, and what the pod needs of it."""
+
+    id: Word
+    node: Word
+    type: Asks
+    content: msgspec.Raw
+    name: Name | None = None
+
+    def question(self) -> NewQuestion:
+        """Raises HttpProblem 400 and 422."""
+        content = bytes(self.content)
+        parsed(content, Content)
+        return NewQuestion(clean(self.id), clean(self.node), self.type, clean(self.name or self.node), content)
+
+
+class PauseBody(msgspec.Struct, frozen=True):
+    resume_at: Time | None = None
+
+    def pause(self) -> Pause:
+        return Pause(_microseconds(self.resume_at))
+
+
+class ProgressBody(msgspec.Struct, frozen=True):
+    """The state of a run that a pod has saved."""
+
+    busy_ms: Count = 0
+    node: Name | None = None
+    parts: dict[Word, str] = {}
+    events: tuple[EventBody, ...] = ()
+    questions: tuple[QuestionBody, ...] = ()
+    pause: PauseBody | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """Returns these fields of a Save.
+
+        Raises HttpProblem 400 and 422.
+        """
+        return {
+            "busy_ms": self.busy_ms,
+            "node": _cleaned(self.node),
+            "parts": {clean(node): _decoded("parts", state) for node, state in self.parts.items()},
+            "events": tuple(NewEvent(clean(each.type), bytes(each.data)) for each in self.events),
+            "questions": tuple(each.question() for each in self.questions),
+            "pause": self.pause.pause() if self.pause is not None else None,
+        }
+
+
+class SaveBody(ProgressBody, frozen=True, kw_only=True):
     """A save of one run."""
 
     id: str
     fence: Count
     number: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
-    busy_ms: Count = 0
-    node: Name | None = None
-    parts: dict[Word, str] = {}
     drop_parts: tuple[Word, ...] = ()
-    events: tuple[EventBody, ...] = ()
+    used: tuple[Word, ...] = ()
+    closed: tuple[Word, ...] = ()
     hand_back: bool = False
     end: EndBody | None = None
 
     def save(self) -> Save:
-        """Raises HttpProblem 422."""
+        """Raises HttpProblem 400 and 422."""
         return Save(
             id=self.id,
             fence=self.fence,
             number=self.number,
-            busy_ms=self.busy_ms,
-            node=_cleaned(self.node),
-            parts={clean(node): _decoded("parts", state) for node, state in self.parts.items()},
             drop_parts=tuple(map(clean, self.drop_parts)),
-            events=tuple(NewEvent(clean(each.type), bytes(each.data)) for each in self.events),
+            used=tuple(map(clean, self.used)),
+            closed=tuple(map(clean, self.closed)),
             hand_back=self.hand_back,
             end=self.end.end() if self.end is not None else None,
+            **self.fields(),
+        )
+
+
+class PausedBody(ProgressBody, frozen=True, kw_only=True):
+    """The state of a run that is accepted when it pauses."""
+
+    pause: PauseBody
+    started_at: Time | None = None
+
+    def save(self, run_id: str) -> Save:
+        """Raises HttpProblem 400 and 422."""
+        return Save(id=run_id, fence=1, number=1, **self.fields())
+
+
+class RunBody(msgspec.Struct, frozen=True):
+    """The body of a new run."""
+
+    id: uuid.UUID
+    key: Name
+    input: msgspec.Raw
+    idempotency_key: Word | None = None
+    request_hash: Name | None = None
+    user_id: Name | None = None
+    session_id: Name | None = None
+    trigger: Name | None = None
+    tags: Annotated[tuple[Name, ...], msgspec.Meta(max_length=50)] = ()
+    headers: dict[str, str] = {}
+    claim: bool = False
+    paused: PausedBody | None = None
+
+    def new_run(self) -> NewRun:
+        """Raises HttpProblem 400, 413 and 422."""
+        data, paused = bytes(self.input), self.paused
+        if self.claim and paused is not None:
+            raise invalid_field("claim", "must be false for a run that pauses")
+        if not data.startswith(b"{"):
+            raise invalid_field("input", "must be an object")
+        if len(data) > INPUT_MAX:
+            raise HttpProblem(413, f"an input has at most {INPUT_MAX} bytes", code="too_large")
+        if sum(len(name) + len(value) for name, value in self.headers.items()) > HEADERS_MAX:
+            raise HttpProblem(413, f"the headers of a run have at most {HEADERS_MAX} bytes", code="too_large")
+        return NewRun(
+            id=str(self.id),
+            key=clean(self.key),
+            input=data,
+            idempotency_key=_cleaned(self.idempotency_key),
+            request_hash=_cleaned(self.request_hash),
+            user_id=_cleaned(self.user_id),
+            session_id=_cleaned(self.session_id),
+            trigger=_cleaned(self.trigger),
+            tags=tuple(map(clean, self.tags)),
+            headers={clean(name): clean(value) for name, value in self.headers.items()},
+            paused=paused.save(str(self.id)) if paused is not None else None,
+            started_at=_microseconds(paused.started_at) if paused is not None else None,
         )
 
 
@@ -155,6 +221,28 @@ class CancelBody(msgspec.Struct, frozen=True):
     """The body of a cancellation, which may be left out."""
 
     by: Name | None = None
+
+
+class InputBody(msgspec.Struct, frozen=True):
+    """The body of an answer. `by`: the Access Key of a pod's caller."""
+
+    type: Asks
+    data: Input
+    by: Name | None = None
+
+
+class RestartBody(msgspec.Struct, frozen=True):
+    """The body of a restart, which may be left out: the run keeps its pins then."""
+
+    pins: Pins | None = None
+    workflow_hash: Name | None = None
+
+
+class HoldBody(msgspec.Struct, frozen=True):
+    """The body of a hold or of its end."""
+
+    pins: Pins
+    reason: Annotated[str, msgspec.Meta(pattern="^[A-Z][A-Za-z]{0,63}$")]
 
 
 @contextlib.asynccontextmanager
@@ -196,3 +284,7 @@ def _decoded(field: str, text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise invalid_field(field, "must be base64") from None
+
+
+def _microseconds(time: datetime | None) -> int | None:
+    return (time - EPOCH) // timedelta(microseconds=1) if time is not None else None

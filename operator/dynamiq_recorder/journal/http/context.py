@@ -129,8 +129,10 @@ class Context:
         """
         return await self.tokens.user(token_of(request))
 
-    async def caller(self, request: Request, uid: str, verb: str, missing: HttpProblem | None = None) -> Caller:
-        """Returns the caller if they may do `verb` with the runs of an App. A pod may with those of its own App.
+    async def caller(
+        self, request: Request, uid: str, verb: str, missing: HttpProblem | None = None, *, of: str = RUNS, only_users: bool = False
+    ) -> Caller:
+        """Returns the caller if they may do `verb` with the runs of an App, or with what else `of` names. A pod may with those of its own App.
 
         Raises HttpProblem, NotNow and Unauthorized. `missing`: the 404 for an App that they may not see, the same as for one without it.
         """
@@ -139,15 +141,17 @@ class Context:
             app = await self._app(place) if place.app_uid == uid else None
             if app is None:
                 raise missing
+            if only_users:
+                raise HttpProblem(403, f"pods may not do this: it takes the right to {verb} apps/{of}")
             return Caller(user, app, place, content=True)
         app = self.apps.get(uid)
         if app is None:
             self.apps.check_listed()
             raise missing
-        if await self.rights.may(user, verb, RUNS, app.namespace, app.name):
+        if await self.rights.may(user, verb, of, app.namespace, app.name):
             return Caller(user, app, None, await self.rights.may(user, "get", CONTENTS, app.namespace, app.name))
         if verb not in ("get", "list") and await self.rights.may(user, "list", RUNS, app.namespace, app.name):
-            raise HttpProblem(403, f"you need the right to {verb} apps/runs: you may only see the runs of this App")
+            raise HttpProblem(403, f"you need the right to {verb} apps/{of}: you may only see the runs of this App")
         raise missing
 
     async def pod(self, request: Request, uid: str) -> tuple[Caller, Place]:
@@ -179,15 +183,15 @@ class Context:
             raise NotNow(f"the API server did not answer which App it is: {error}") from error
         return app if app is not None and app.uid == place.app_uid else None
 
-    async def require_all_namespaces(self, request: Request) -> Caller:
-        """Returns a user who may list the runs of every App.
+    async def require_all_namespaces(self, request: Request, verb: str = "list") -> Caller:
+        """Returns a user who may do `verb` with the runs of every App.
 
         Raises HttpProblem 403.
         """
         user = await self.user(request)
-        if await self._place(user) is None and await self.rights.may(user, "list", RUNS, "", ""):
+        if await self._place(user) is None and await self.rights.may(user, verb, RUNS, "", ""):
             return Caller(user, KnownApp("", "", "", records_content=False), None, content=False)
-        raise HttpProblem(403, "you need the right to list apps/runs in all namespaces")
+        raise HttpProblem(403, f"you need the right to {verb} apps/runs in all namespaces")
 
 
 async def _gone(request: Request, poll: asyncio.Task[Any]) -> None:

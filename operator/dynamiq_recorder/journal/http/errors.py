@@ -12,7 +12,14 @@ from dynamiq_recorder.journal.committer import Busy, Closed
 from dynamiq_recorder.journal.model import Refused
 from dynamiq_recorder.store.results import Unavailable
 
-STATUSES = {"idempotency_key_reused": 422, "too_many_runs": 429, "checkpoint_too_large": 413}
+STATUSES = {
+    "idempotency_key_reused": 422,
+    "too_many_runs": 429,
+    "checkpoint_too_large": 413,
+    "validation_error": 422,
+    "no_such_request": 404,
+    **dict.fromkeys(("already_answered", "run_ended", "run_held", "run_rejected", "not_held"), 409),
+}
 RETRIES_AFTER = "5"
 """Seconds after which a run that was one too many is sent again."""
 

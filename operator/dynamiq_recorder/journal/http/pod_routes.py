@@ -19,7 +19,7 @@ from dynamiq_recorder.journal import operations
 from dynamiq_recorder.journal.http import answers, bodies
 from dynamiq_recorder.journal.http.context import Context, request_context
 from dynamiq_recorder.journal.http.errors import disk_full
-from dynamiq_recorder.journal.model import Limits, Save
+from dynamiq_recorder.journal.model import MICROSECONDS, Limits, Save
 from dynamiq_recorder.journal.operations import Claim
 from dynamiq_recorder.journal.reading import Shown
 from dynamiq_recorder.journal.tables import NOT_SENT, is_sendable, work_key
@@ -36,16 +36,17 @@ async def accept(request: Request) -> Response:
     if context.is_full:
         raise disk_full()
     limits = Limits(of_app=caller.app.durable.open_most, of_namespace=context.namespace_bytes)
-    async with bodies.read(context, request, caller, bodies.RunBody, bodies.RUN_BODY_MAX) as body:
+    async with bodies.read(context, request, caller, bodies.RunBody, bodies.SAVES_BODY_MAX) as body:
         began = time.monotonic()
         operation = partial(operations.accept, place=place, new=body.new_run(), limits=limits, claims=body.claim)
         accepted = await context.committer.put(place.namespace, operation)
     context.metrics.accept_seconds.observe(time.monotonic() - began)
     if accepted.claim is not None:
         context.metrics.claims.inc()
+    wait = caller.app.durable.wait
     content = {
-        "data": answers.run(Shown(accepted.run, accepted.input), content=True),
-        "claim": answers.claim(accepted.claim) if accepted.claim is not None else None,
+        "data": answers.run(Shown(accepted.run, accepted.input, questions=accepted.questions), wait, content=True),
+        "claim": answers.claim(accepted.claim, wait) if accepted.claim is not None else None,
     }
     return Json(content, 201 if accepted.is_new else 200)
 
@@ -59,7 +60,7 @@ async def claim(request: Request) -> Response:
     key = work_key(uid, place.pins)
     # A thousand pods at rest ask fifty times a second: those that can get nothing cost neither a read nor a commit.
     if not context.notices.is_quiet(key) and not await context.read(caller, context.store.has_runs, uid):
-        return Json(answers.claims([], UNUSED_WAITS))
+        return Json(answers.claims([], 0, UNUSED_WAITS))
 
     held: int | None = body.held
 
@@ -74,7 +75,9 @@ async def claim(request: Request) -> Response:
     taken = await context.poll(request, caller, context.notices.poll(key, body.wait, take, bool)) or []
     context.feed.note_poll(uid, place.pins)
     context.metrics.claims.inc(len(taken))
-    return Json(answers.claims(taken, 0))
+    for each in (waited for run in taken for waited in run.answer_waits):
+        context.metrics.answers_wait_seconds.observe(each / MICROSECONDS)
+    return Json(answers.claims(taken, caller.app.durable.wait, 0))
 
 
 async def save(request: Request) -> Response:
@@ -86,11 +89,7 @@ async def save(request: Request) -> Response:
         saves = await anyio.to_thread.run_sync(_saves, context, body, limiter=context.reading) if in_thread else _saves(context, body)
         results = await context.committer.put(place.namespace, partial(operations.save, place=place, saves=saves))
     context.metrics.fenced.inc(sum(not each.ok for each in results))
-    data = [
-        {"id": each.id, "ok": True, "cancel": each.cancel} if each.ok else {"id": each.id, "ok": False, "code": "fenced"}
-        for each in results
-    ]
-    return Json({"data": data})
+    return Json({"data": [answers.saved(each) for each in results]})
 
 
 def _saves(context: Context, body: bodies.SavesBody) -> Sequence[Save]:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from dynamiq_operator.serving.encoding import Json
 from dynamiq_operator.serving.problems import HttpProblem, unavailable
 from dynamiq_recorder.http.errors import unknown
+from dynamiq_recorder.identity.rights import RUNS
 from dynamiq_recorder.journal import operations
 from dynamiq_recorder.journal.http import answers, bodies
 from dynamiq_recorder.journal.http.context import Caller, Context, ContextOf
@@ -60,13 +61,15 @@ class RunsQuery(BaseModel):
         )
 
 
-async def _of_run(context: Context, request: Request, uid: str, run_id: str, verb: str) -> tuple[Caller, str, HttpProblem]:
+async def caller_of(
+    context: Context, request: Request, uid: str, run_id: str, verb: str, *, of: str = RUNS, only_users: bool = False
+) -> tuple[Caller, str, HttpProblem]:
     """Returns the caller, the id as it is stored, and the 404 of a missing run.
 
     A caller who may not see the App gets the same 404.
     """
     missing = unknown("run", run_id)
-    caller = await context.caller(request, uid, verb, missing)
+    caller = await context.caller(request, uid, verb, missing, of=of, only_users=only_users)
     try:
         return caller, str(uuid.UUID(run_id)), missing
     except ValueError:
@@ -78,21 +81,26 @@ async def list_runs(request: Request, context: ContextOf, uid: str, query: Annot
     caller = await context.caller(request, uid, "list")
     selection = query.selection(uid)
     runs, total = await context.read(caller, partial(context.store.page, content=caller.content), selection) if selection else ([], 0)
-    return Json(answers.page(runs, query.page, query.page_size, total, content=caller.content))
+    return Json(answers.page(runs, caller.app.durable.wait, query.page, query.page_size, total, content=caller.content))
 
 
 @router.get("/{run_id}")
 async def get_run(request: Request, context: ContextOf, uid: str, run_id: str) -> Response:
-    caller, identity, missing = await _of_run(context, request, uid, run_id, "get")
+    caller, identity, missing = await caller_of(context, request, uid, run_id, "get")
+    return await one(context, caller, uid, identity, missing)
+
+
+async def one(context: Context, caller: Caller, uid: str, identity: str, missing: HttpProblem) -> Response:
+    """Returns a run as its caller may see it."""
     run = await context.read(caller, partial(context.store.run, content=caller.content), uid, identity)
     if run is None:
         raise missing
-    return Json({"data": answers.run(run, content=caller.content)})
+    return Json({"data": answers.run(run, caller.app.durable.wait, content=caller.content)})
 
 
 @router.post("/{run_id}/cancel")
 async def cancel_run(request: Request, context: ContextOf, uid: str, run_id: str) -> Response:
-    caller, identity, missing = await _of_run(context, request, uid, run_id, "update")
+    caller, identity, missing = await caller_of(context, request, uid, run_id, "update")
     async with bodies.read(context, request, caller, bodies.CancelBody, bodies.SMALL_MAX) as body:
         pass
     # A pod names the Access Key of its caller; users are known by their token.
@@ -100,10 +108,7 @@ async def cancel_run(request: Request, context: ContextOf, uid: str, run_id: str
     canceled = await context.committer.put(caller.app.namespace, partial(operations.cancel, app_uid=uid, run_id=identity, by=by))
     if canceled is None:
         raise missing
-    run = await context.read(caller, partial(context.store.run, content=caller.content), uid, identity)
-    if run is None:
-        raise missing
-    return Json({"data": answers.run(run, content=caller.content)})
+    return await one(context, caller, uid, identity, missing)
 
 
 @router.get("/{run_id}/events")
@@ -116,7 +121,7 @@ async def list_events(
     limit: Annotated[int, Query(ge=1, le=1000)] = 500,
     wait: Wait = 0,
 ) -> Response:
-    caller, identity, missing = await _of_run(context, request, uid, run_id, "get")
+    caller, identity, missing = await caller_of(context, request, uid, run_id, "get")
 
     async def read() -> Events | None:
         return await context.read(caller, context.store.events, uid, identity, after, limit)
