@@ -83,7 +83,7 @@ class Steps(Protocol):
         """
 
     def ask(self, question: Question, deliver: Callable[[Mapping[str, Any]], None] | None = None) -> Mapping[str, Any] | None:
-        """Asks a person. Returns the answer, as the Runs API takes it; None if there is none yet.
+        """Asks a person. Returns the answer: `feedback`, `answers`, `is_approved`, and `data`, changed inputs; None if there is none yet.
 
         A node that cannot pause waits in its thread: `deliver` is called, on any thread, with the answer when it comes.
         """

@@ -151,14 +151,13 @@ def _is_single(place: _Place) -> bool:
 
 def _input(event: Any, answer: Answer) -> str:
     """Returns an answer as the SDK reads it."""
-    given = answer["data"]
     data: dict[str, Any]
     if isinstance(event, ApprovalStreamingOutputEventMessage):
         # Never by a text alone: the SDK takes an empty one for an approval.
-        data = {"is_approved": given["is_approved"] is True, "data": given.get("data") or {}, "request_id": event.data.request_id}
-        data |= {"feedback": given["feedback"]} if given.get("feedback") is not None else {}
+        data = {"is_approved": answer["is_approved"] is True, "data": answer.get("data") or {}, "request_id": event.data.request_id}
+        data |= {"feedback": answer["feedback"]} if answer.get("feedback") is not None else {}
     else:
-        data = {"content": given.get("feedback") or "", "answers": given.get("answers")}
+        data = {"content": answer.get("feedback") or "", "answers": answer.get("answers")}
     return json.dumps({"entity_id": event.entity_id, "event": event.event, "wf_run_id": event.wf_run_id, "data": data})
 
 

@@ -212,8 +212,8 @@ def _approved(node: Node, taken: dict[str, Any], report: Report) -> dict[str, An
         return taken
     answer = _answer(node.approval.question(node.id, node.name, plain(taken)), report)
     # Never by a text alone: the SDK takes an empty one for an approval.
-    if answer["data"]["is_approved"] is not True:
-        raise _Skipped(f"Execution was canceled by human with feedback {answer['data'].get('feedback')}")
+    if answer["is_approved"] is not True:
+        raise _Skipped(f"Execution was canceled by human with feedback {answer.get('feedback')}")
     return node.approval.input(taken, answer)
 
 

@@ -47,7 +47,7 @@ class Approval:
 
     def input(self, taken: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
         """Returns the input of a node that is approved."""
-        changed = answer["data"].get("data") or {}
+        changed = answer.get("data") or {}
         return {**taken, **{key: changed[key] for key in self.editable if key in changed}}
 
 
@@ -78,8 +78,7 @@ class Feedback:
 
     @staticmethod
     def output(taken: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
-        given = answer["data"]
-        answers, text = given.get("answers"), given.get("feedback") or ""
+            answers, text = answer.get("answers"), answer.get("feedback") or ""
         if answers and not text:
             text = _in_words(_questions(taken.get("questions")) or [], answers)
         return {"content": text} | ({"answers": answers} if answers is not None else {})

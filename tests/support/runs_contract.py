@@ -163,7 +163,7 @@ CASES: tuple[Case, ...] = (
     _without_journal("GET", "/v1/runs?status=completed&page=2&page_size=10"),
     _without_journal("GET", f"/v1/runs/{SESSION}"),
     _without_journal("POST", f"/v1/runs/{SESSION}/cancel"),
-    _unserved("POST", f"/v1/runs/{SESSION}/input", "/v1/runs/{id}/input"),
+    _without_journal("POST", f"/v1/runs/{SESSION}/input"),
     _without_journal("GET", f"/v1/runs/{SESSION}/events"),
     _without_journal("GET", f"/v1/runs/{SESSION}/stream?after_sequence=3"),
     _unserved("GET", "/v1/requirements", "/v1/requirements"),
