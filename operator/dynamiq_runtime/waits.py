@@ -78,7 +78,7 @@ class Feedback:
 
     @staticmethod
     def output(taken: Mapping[str, Any], answer: Answer) -> dict[str, Any]:
-            answers, text = answer.get("answers"), answer.get("feedback") or ""
+        answers, text = answer.get("answers"), answer.get("feedback") or ""
         if answers and not text:
             text = _in_words(_questions(taken.get("questions")) or [], answers)
         return {"content": text} | ({"answers": answers} if answers is not None else {})
