@@ -52,7 +52,7 @@ class BackgroundError(Shape):
 
 
 class RequestType(StrEnum):
-    """What a run asks a person for."""
+    """The kind of a question to a person."""
 
     HUMAN_FEEDBACK = "human_feedback"
     """A text, or answers to structured questions."""

@@ -60,6 +60,16 @@ def row_of(run: Data, rows: Mapping[str, str]) -> str:
     return rows.get(run["pins"], run["pins"])
 
 
+def finishing_in_words(version: Data) -> str:
+    """Returns an earlier version of `status.finishing` with its open runs: `v2 (#12): 14 background runs, 2 wait, 1 is held`."""
+    waiting, held = version.get("waiting") or 0, version.get("held") or 0
+    runs = sum(version.get(name) or 0 for name in ("queued", "running")) + waiting + held
+    parts = [f"{version['version']} (#{version['sequence']}): {runs} background run{'s' if runs != 1 else ''}"]
+    parts += [f"{waiting} wait{'s' if waiting == 1 else ''}"] if waiting else []
+    parts += [f"{held} {'is' if held == 1 else 'are'} held"] if held else []
+    return ", ".join(parts)
+
+
 def waits_for(run: Data) -> str | None:
     """Returns what an open run waits for, such as `waits for a person`; None if it does not wait. A journal of the version before knows none."""
     if run["state"] == "held":

@@ -29,8 +29,8 @@ async def questions(context: ContextOf, session: SessionOf, app_id: AppId, page:
 async def answer(context: ContextOf, session: SessionOf, app_id: AppId, run_id: RunId, body: RunInput) -> Response:
     """Answers a question of a background run, which then goes on. Needs update apps/runcontents.
 
-    The same answer again changes nothing. 409 has the code already_answered after another answer, run_ended or run_held; 404 of a question
-    that the run does not have has no_such_request.
+    The same answer again changes nothing. The codes of 409 are already_answered, run_ended and run_held. A question that the run does not have
+    is 404 no_such_request.
     """
     path = await path_of_run(context, session, app_id, run_id)
     sent = body.model_dump(exclude_unset=True)
