@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from dynamiq_operator.desired.pin_labels import stored_digest
 from dynamiq_operator.kube.resources import APPS, BY_KIND
 from tests.support import factories as given
 from tests.support import scripted_journal as made
+from tests.support.cluster import REPOSITORY
 from tests.support.scripted import failure, listed
 from tests.support.scripted_journal import ASKING, ASKING_TWICE, ENDED, HELD, READER, RUNNING
 from tests.support.scripted_plugin import ScriptedPlugin
@@ -225,6 +227,19 @@ def test_what_the_journal_refuses_is_one_sentence(plugin: ScriptedPlugin) -> Non
 def test_who_may_only_read_answers_nothing(plugin: ScriptedPlugin) -> None:
     plugin.keeps_runs(READER)
     assert made.CANNOT_ANSWER in plugin("answer", "chat", ASKING, "--deny").err
+
+
+def test_the_commands_of_the_page_run(plugin: ScriptedPlugin) -> None:
+    page = (REPOSITORY / "docs" / "questions.md").read_text()
+    commands = [shlex.split(line)[2:] for line in page.splitlines() if line.startswith("kubectl dynamiq ")]
+    assert {words[0] for words in commands} == {"questions", "answer", "restart-runs", "release-runs"}
+    plugin.script.on("GET", OPEN, problem(403, "you may not list runs everywhere", "forbidden"))
+    for words in commands:
+        run = made.a_waiting_run(made.a_question() if "--approve" in words else made.a_feedback_question(), id=f"5f0c2b1e{ASKING[8:]}")
+        plugin.script.on("GET", f"{OF_APP}/questions", made.questions(run)).on("GET", f"{OF_APP}/runs/{run['id']}", {"data": run})
+        plugin.script.on("POST", f"{OF_APP}/runs/{run['id']}/input", {"data": made.a_queued_run()})
+        done = plugin(*("chat" if word == "support" else word for word in words), typed="y\n")
+        assert done.code == 0, done.err
 
 
 # Held runs.
