@@ -71,7 +71,7 @@ class StructuredQuestion(Shape):
     id: str
     header: str | None = None
     question: str
-    options: tuple[QuestionOption, ...] = ()
+    options: tuple[QuestionOption, ...] | None = ()
     multi_select: bool = False
     allow_custom_answer: bool = False
 

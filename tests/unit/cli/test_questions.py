@@ -74,6 +74,14 @@ def test_questions_of_all_apps_are_found_by_one_request_or_app_by_app(plugin: Sc
     assert len(json.loads(plugin("questions", "-o", "json").out)) == 3
 
 
+def test_equal_ids_of_two_runs_are_two_questions(plugin: ScriptedPlugin) -> None:
+    pages = [made.questions(made.a_waiting_run(made.a_question(), id=run)) for run in (ASKING, ASKING_TWICE)]
+    for page in pages:
+        page["pagination"]["page_count"] = 2
+    plugin.script.on("GET", f"{OF_APP}/questions", *pages)
+    assert [each["run_id"] for each in json.loads(plugin("questions", "chat", "-o", "json").out)] == [ASKING, ASKING_TWICE]
+
+
 def test_nothing_asked_is_one_sentence(plugin: ScriptedPlugin) -> None:
     plugin.script.on("GET", f"{OF_APP}/questions", made.questions())
     assert plugin("questions", "chat").err == "no background run of chat asks a person\n"
@@ -260,7 +268,7 @@ def test_held_runs_are_released_where_they_were(plugin: ScriptedPlugin) -> None:
     plugin.script.on("GET", f"{OF_APP}/runs", made.a_page(made.a_run(), made.a_held_run()))
     assert plugin("release-runs", "chat", "--all-held", "--yes", "-o", "name").out == f"{HELD}\n"
     assert sent(plugin) == [(f"{HELD}/release", {})]
-    plugin.script.on("POST", f"{OF_APP}/runs/{HELD}/release", problem(409, "it is held since v1 is rejected", "held_by_rejection"))
+    plugin.script.on("POST", f"{OF_APP}/runs/{HELD}/release", problem(409, "it is held since v1 is rejected", "run_rejected"))
     done = plugin("release-runs", "chat", HELD, "--yes")
     assert (done.code, done.err.splitlines()[-1]) == (1, "error: it is held since v1 is rejected")
 
