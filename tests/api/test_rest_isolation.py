@@ -344,6 +344,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "runs": (OTHERS_APP,),
     "run": (RUN,),
     "cancel": (OTHERS_APP, "--all-open", "--yes"),
+    "questions": (OTHERS_APP,),
+    "answer": (OTHERS_APP, UNKNOWN, "--deny"),
+    "restart-runs": (OTHERS_APP, "--all-held", "--yes"),
+    "release-runs": (OTHERS_APP, "--all-held", "--yes"),
     "compare": (OTHERS_APP, "1"),
     "sessions": (OTHERS_APP,),
     "score": (RUN, "helpful", "1"),
@@ -404,7 +408,7 @@ def test_the_role_that_is_named_is_the_one_that_has_the_right(two: Two) -> None:
             rest.bind(api, where, "asker", role_named, home)
             bound.add((role_named, where))
         eventually(f"with {role_named} it may {name}", lambda name=name: reader.get(path)[name]["allowed"])  # type: ignore[misc]
-    roles = ("view", "deployer", "promoter", "edit", "keys", "approver", "bypass")
+    roles = ("view", "deployer", "promoter", "edit", "keys", "approver", "answerer", "bypass")
     assert {role for role, _ in bound} == {f"dynamiq-{role}" for role in roles}
     rest.bind(api, "", "asker", "dynamiq-runtimes", home)
     runtimes = eventually("the role applies", lambda: (found := reader("GET", "/v1/runtimes")).ok and found.json()["data"])
@@ -418,11 +422,12 @@ ROLES: Mapping[str, set[str]] = {
     "dynamiq-keys": {"keys_read", "keys_write"},
     "dynamiq-on-call": {"roll_back", "withdraw", "logs", "runs_score"},
     "dynamiq-approver": {"approve", "reject_versions", "withdraw"},
+    "dynamiq-answerer": {"run_contents", "runs_answer"},
     "dynamiq-bypass": {"bypass"},
 }
 """Rights that each role grants, besides those of everybody who may read the App."""
 
-ALONE_BLIND = ("dynamiq-edit", "dynamiq-keys", "dynamiq-bypass")
+ALONE_BLIND = ("dynamiq-edit", "dynamiq-keys", "dynamiq-answerer", "dynamiq-bypass")
 """Roles that are bound beside one that lets their holder read the App."""
 
 
@@ -435,7 +440,7 @@ def test_each_role_does_what_it_is_for_and_no_more(two: Two) -> None:
         more = ["dynamiq-view"] if role in ALONE_BLIND else []
         who = rest.client(two.at.stage.api, two.at.url, two.at.stage.namespace, f"only-{role}", role, *more)
         eventually(f"{role} applies", lambda who=who, rights=rights: allowed(who) == rights | {"pods", "runs_read"})  # type: ignore[misc]
-    others = {"promote", "approve", "reject_versions", "bypass"}
+    others = {"promote", "approve", "reject_versions", "bypass", "runs_answer"}
     assert allowed(two.caller) == {*AppRights.model_fields} - others, "the cluster's edit has all but the other namespace and the rules"
 
 

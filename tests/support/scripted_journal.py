@@ -1,6 +1,7 @@
 """Scripts a journal: a small world answers every call about background runs: two open ones of App chat, and one that ended.
 
-It keeps nothing and decides nothing but who calls: `viewer` may not read contents, and neither `viewer` nor `reader` may cancel.
+Three more have questions, or are held; lists of open runs have them only where a test scripts it. It keeps nothing and decides nothing but
+who calls: `viewer` may not read contents, and neither `viewer` nor `reader` may cancel or answer.
 """
 
 from __future__ import annotations
@@ -17,11 +18,18 @@ from tests.support.scripted_recorder import problem
 QUEUED = "66666666-0000-4000-8000-000000000001"
 RUNNING = "66666666-0000-4000-8000-000000000002"
 ENDED = "66666666-0000-4000-8000-000000000003"
+ASKING = "77777777-0000-4000-8000-000000000001"
+"""A run with one question: an approval."""
+ASKING_TWICE = "77777777-0000-4000-8000-000000000002"
+"""A run with two questions: a text, and a choice."""
+HELD = "77777777-0000-4000-8000-000000000003"
 OTHERS = "66666666-0000-4000-8000-000000000009"
 """A run of another App. Callers cannot tell it from one that does not exist."""
 PINS = "0123456789abcdef"
 VIEWER, READER = "token-of-viewer", "token-of-reader"
 MISSING = "there is no run with this id, or you may not see it"
+CANNOT_ANSWER = "you need the right to update apps/runcontents to answer"
+ALREADY = "approve:1 was answered by bo"
 CANNOT_CANCEL = "you need the right to update apps/runs: you may only see the runs of this App"
 
 
@@ -67,7 +75,59 @@ def an_ended_run(**changed: Any) -> dict[str, Any]:
     return a_run(**{"id": ENDED, **ended, "error": error, **changed})
 
 
+def a_question(**changed: Any) -> dict[str, Any]:
+    """Returns an open question, an approval, as the journal answers it."""
+    fields = {
+        "id": "approve:1",
+        "type": "approval_request",
+        "node": "approve",
+        "name": "Approve the refund",
+        "prompt": "Refund 40 euros?\nThe customer waits.",
+        "params": {"amount": 40},
+        "editable_params": ("amount",),
+        "asked_at": "2026-11-24T12:00:02.000000Z",
+        "expires_at": "2026-12-24T12:00:02.000000Z",
+        **changed,
+    }
+    return model.InputRequest.model_validate(fields).model_dump(mode="json")
+
+
+def a_feedback_question(**changed: Any) -> dict[str, Any]:
+    feedback = {"id": "ask:1", "type": "human_feedback", "node": "ask", "name": None, "params": None, "editable_params": ()}
+    return a_question(**{**feedback, "prompt": "Which tone?", **changed})
+
+
+def a_choice(**changed: Any) -> dict[str, Any]:
+    options = ({"label": "mail", "description": "By mail"}, {"label": "phone"})
+    choice = {"id": "how", "header": "How", "question": "How is it sent?", "options": options, **changed}
+    return a_feedback_question(id="ask:2", prompt=None, questions=(choice,))
+
+
+def a_waiting_run(*requests: Mapping[str, Any], **changed: Any) -> dict[str, Any]:
+    waiting = {"status": "paused", "state": "waiting", "awaiting_input": True, "paused_at": "2026-11-24T12:00:02.000000Z", "attempts": 0}
+    asked = {"questions_open": len(requests), "input_requests": tuple(requests)}
+    return a_run(**{"id": ASKING, **waiting, **asked, **changed})
+
+
+def a_held_run(**changed: Any) -> dict[str, Any]:
+    return a_run(**{"id": HELD, "status": "paused", "state": "held", "hold_reason": "Rejected", "attempts": 0, **changed})
+
+
+def questions(*runs: Mapping[str, Any], total: int | None = None) -> dict[str, Any]:
+    """Returns a page with the open questions of these runs."""
+    whose = ("pins", "accepted_at", "key", "user_id", "session_id")
+    listed = [{**each, "run_id": run["id"], **{name: run[name] for name in whose}} for run in runs for each in run["input_requests"]]
+    return model.QuestionPage.model_validate({**a_page(total=len(listed) if total is None else total), "data": listed}).model_dump(
+        mode="json"
+    )
+
+
+WAITING: dict[str, dict[str, Any]] = {
+    each["id"]: each
+    for each in (a_waiting_run(a_question()), a_waiting_run(a_feedback_question(), a_choice(), id=ASKING_TWICE), a_held_run())
+}
 RUNS: dict[str, dict[str, Any]] = {each["id"]: each for each in (a_queued_run(), a_run(), an_ended_run())}
+QUEUED_AGAIN = {"status": "started", "state": "queued", "awaiting_input": False}
 EVENTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("run.accepted", {}),
     ("run.started", {}),
@@ -110,18 +170,43 @@ def answer(sent: Sent, prefix: str = "") -> Reply:
     path = sent.path.removeprefix(prefix)
     if path == "/healthz":
         return Reply()
-    matched = re.fullmatch(r"/v1/apps/[^/]+/runs(?:/([^/]+)(?:/(cancel|events))?)?", path)
+    if re.fullmatch(r"/v1/apps/[^/]+/questions", path):
+        return Reply(body=questions(*WAITING.values()))
+    matched = re.fullmatch(r"/v1/apps/[^/]+/runs(?:/([^/]+)(?:/(cancel|events|input|restart|release))?)?", path)
     if matched is None:
         return problem(404, f"there is no {sent.method} {path}", "not_found")
     token = sent.headers.get(TOKEN_HEADER) or sent.headers.get("Authorization", "").removeprefix("Bearer ")
     run_id, what = matched.groups()
     if run_id is None:
         return Reply(body=a_page(*(_for(token, run) for run in RUNS.values() if run["ended_at"] is None)))
-    if (run := RUNS.get(run_id)) is None:
+    if (run := {**RUNS, **WAITING}.get(run_id)) is None:
         return problem(404, MISSING, "not_found")
     if what == "events":
         return Reply(body=events(run, int(sent.query.get("after", "0")), int(sent.query.get("limit", "500"))))
+    if what == "input":
+        return _answered(token, run, sent.body)
+    if what in ("restart", "release"):
+        return _moved(token, run)
     return _canceled(token, run) if what == "cancel" else Reply(body={"data": _for(token, run)})
+
+
+def _answered(token: str, run: Mapping[str, Any], body: Mapping[str, Any]) -> Reply:
+    if token in (VIEWER, READER):
+        return problem(403, CANNOT_ANSWER, "forbidden")
+    if run["ended_at"] is not None:
+        return problem(409, "the run has ended", "run_ended")
+    left = [each for each in run["input_requests"] if each["id"] != body["data"]["request_id"]]
+    if len(left) == len(run["input_requests"]):
+        return problem(404, "the run has no such question", "no_such_request")
+    return Reply(body={"data": a_run(**{**run, **QUEUED_AGAIN, "questions_open": len(left), "input_requests": left})})
+
+
+def _moved(token: str, run: Mapping[str, Any]) -> Reply:
+    if token in (VIEWER, READER):
+        return problem(403, CANNOT_CANCEL, "forbidden")
+    if run["state"] != "held":
+        return problem(409, "the run is not held", "not_held")
+    return Reply(body={"data": {**run, **QUEUED_AGAIN, "hold_reason": None}})
 
 
 def _canceled(token: str, run: Mapping[str, Any]) -> Reply:
@@ -139,4 +224,5 @@ def _for(token: str, run: Mapping[str, Any]) -> dict[str, Any]:
     if token != VIEWER:
         return dict(run)
     error = run["error"] and {**run["error"], "message": None, "details": None}
-    return {**run, "input": None, "output": None, "error": error}
+    asked = [{**each, "prompt": None, "params": None, "questions": None} for each in run["input_requests"]]
+    return {**run, "input": None, "output": None, "error": error, "input_requests": asked}

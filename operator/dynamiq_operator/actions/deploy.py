@@ -271,6 +271,7 @@ def preview_in(met: Surroundings, then: Pinned, text: str | None, row: Manifest,
         warm=(pods.ready, pods.to_start) if pods is not None else None,
         asleep=is_asleep(app.status.as_json()),
         finishing=tuple((each.title, each.open_runs) for each in app.status.finishing),
+        held=sum(each.held for each in app.status.finishing),
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dynamiq_operator.actions.refusals import Unknown
+from dynamiq_operator.actions.refusals import NotNow, Unknown
 from dynamiq_operator.actions.workloads import AppWorkloads
-from dynamiq_operator.desired.pin_labels import PLAIN, by_label, selected_pins
+from dynamiq_operator.desired.pin_labels import PLAIN, by_label, selected_pins, stored_digest
 from dynamiq_operator.kube import api as requests
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
@@ -39,6 +39,15 @@ def app_manifest(api: Api, namespace: str, name: str) -> Manifest:
         return requests.read_object(api, APPS, namespace, name)
     except errors.NotFound:
         raise Unknown(f"no App {name} in namespace {namespace}; {_there_are(api, namespace)}", "app") from None
+
+
+def live_pins(api: Api, app: Manifest) -> dict[str, str]:
+    """Returns the pins that an App serves, as the journal names them. Raises NotNow if nothing is live, and kube.errors.ApiError."""
+    live = (app.get("status") or {}).get("live")
+    if live is None:
+        raise NotNow(f"nothing of {app['metadata']['name']} is live: deploy a version first, or cancel the runs")
+    pinned = requests.read_object(api, ROWS, app["metadata"]["namespace"], live["row"])["spec"]["pinned"]
+    return {"pins": stored_digest(pinned), "workflow_hash": pinned["workflowHash"]}
 
 
 def rows(api: Api, namespace: str, app: str, uid: str | None, selector: str = "") -> list[Manifest]:

@@ -37,6 +37,10 @@ COMMANDS = {
     "runs": "show the runs of an App, the newest first",
     "run": "show one run: its figures, and its nodes with their times, tokens and cost, or the events of a background run",
     "cancel": "cancel background runs of an App",
+    "questions": "show what background runs ask a person, the oldest question first",
+    "answer": "answer a question of a background run, or approve or deny what it asks approval for",
+    "restart-runs": "begin held background runs again, on what is live now",
+    "release-runs": "let held background runs go on where they were",
     "compare": "compare two rows by their runs: slower, more expensive or less reliable",
     "sessions": "show the sessions of an App, the one with the newest run first",
     "score": "score a run, as a number",
@@ -45,7 +49,11 @@ COMMANDS = {
     "at": "show what was live at a time",
 }
 """The summary of each command, in the order of the help."""
-MODULES = {name: name.replace("-", "_") for name in COMMANDS} | dict.fromkeys(("approve", "resume", "reject", "withdraw"), "approvals")
+MODULES = {
+    **{name: name.replace("-", "_") for name in COMMANDS},
+    **dict.fromkeys(("approve", "resume", "reject", "withdraw"), "approvals"),
+    **dict.fromkeys(("restart-runs", "release-runs"), "held_runs"),
+}
 """The module in `commands` of each command. It has `add_arguments` and `run`."""
 
 

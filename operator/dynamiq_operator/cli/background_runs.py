@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -28,19 +29,20 @@ EVENTS = ("SEQ", "TIME", "EVENT", "NODE")
 EVENTS_MOST = 500
 """Events of a request."""
 OPEN = ("open", "true")
+FIRST = [("page_size", "1")]
 COUNT_WITHIN, COUNT_LATE = 5.0, 0.3
 """Seconds for a request of a count, and those that a preview waits for the count once it is made itself."""
 
 
 class OpenRuns:
-    """The number of an App's open background runs, counted in a thread while a preview is made. It is unknown if that fails.
+    """The number of an App's open background runs and questions, counted in a thread while a preview is made. It is unknown if that fails.
 
     `namespace`: of the App, if it is not the command's own. `late`: seconds that the preview waits for the number.
     """
 
     def __init__(self, context: CommandContext, namespace: str | None = None, late: float | None = None) -> None:
         self._context, self._namespace, self._late = context, namespace, late
-        self._count: int | None = None
+        self._count: view.OpenRunCount | None = None
         self._is_installed = True
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -60,11 +62,15 @@ class OpenRuns:
             journal = RecorderClient(context, JOURNAL, within=COUNT_WITHIN)
             journal.reach()
             _, raw = context.api.exchange("GET", path, headers={}, within=COUNT_WITHIN)
-            self._count = journal.count(f"{path_of(json.loads(raw)['metadata']['uid'])}/runs", [OPEN])
+            app = path_of(json.loads(raw)["metadata"]["uid"])
+            runs = journal.count(f"{app}/runs", [OPEN])
+            self._count = view.OpenRunCount(runs)
+            if runs:
+                self._count = view.OpenRunCount.read(runs, journal.request("GET", f"{app}/questions", FIRST), datetime.now(UTC))
         except NotInstalled:
             self._is_installed = False
         except Exception:
-            # The preview is whole without the number, and the command reports why nothing can be reached.
+            # The preview is whole without the numbers, and the command reports why nothing can be reached.
             return
 
 
@@ -97,6 +103,8 @@ def show(context: CommandContext) -> int:
         return 0
     details = view.details(run, _rows(context))
     context.out.lines(f"{name:<10} {safe(value)}" for name, value in details if value not in (None, "", UNKNOWN))
+    for request in run.get("input_requests") or ():
+        context.out.lines(["", *map(safe, view.request_lines(request))])
     shown = [[*map(safe, view.event_cells(each))] for each in events if view.is_shown(each)]
     context.out.lines(["", *Table(EVENTS, shown, context.out, cut="NODE").lines()])
     if len(shown) < len(events):
@@ -131,7 +139,8 @@ def _rows(context: CommandContext) -> dict[str, str]:
 
 
 def _cells(run: view.Data, rows: dict[str, str], is_wide: bool) -> list[str]:
-    cells = [run["id"], at_second(run["accepted_at"]), run["status"], view.row_of(run, rows), run["node"], str(run["attempts"])]
+    status = view.waits_for(run) or run["status"]
+    cells = [run["id"], at_second(run["accepted_at"]), status, view.row_of(run, rows), run["node"], str(run["attempts"])]
     cells += [run["key"], run["trigger"], run["session_id"], run["user_id"], ",".join(run["tags"])] if is_wide else []
     return [safe(cell or "") for cell in cells]
 

@@ -22,7 +22,16 @@ DEPLOY_EXITS = (
     " 4 the plan changed after the preview, and nothing was done; 130 interrupted: the deploy continues"
 )
 NOTHING_DONE = "nothing was done"
-QUESTIONS = {"rollback": "Roll back", "keys": "Revoke", "delete-runs": "Delete", "reject-version": "Go on", "suspend": "Go on"}
+QUESTIONS = {
+    "rollback": "Roll back",
+    "keys": "Revoke",
+    "delete-runs": "Delete",
+    "reject-version": "Go on",
+    "suspend": "Go on",
+    "answer": "Approve",
+    "restart-runs": "Restart",
+    "release-runs": "Go on",
+}
 """Questions that are not the command's own name."""
 
 

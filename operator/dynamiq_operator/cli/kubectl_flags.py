@@ -36,6 +36,10 @@ OWN_WITH_VALUE = frozenset(
             "--to-file",
             "--from-cluster",
             "--as-version",
+            "--question",
+            "--text",
+            "--choose",
+            "--set",
         ),
     )
 )

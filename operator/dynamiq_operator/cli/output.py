@@ -7,9 +7,10 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, TextIO
 
-from dynamiq_operator.model.manifests import GROUP, Phase
+from dynamiq_operator.model.manifests import GROUP, Phase, parse_time
 from dynamiq_operator.model.recorder import RunStatus, Verdict
 from dynamiq_operator.model.text import on_one_line
 
@@ -31,6 +32,7 @@ STATUS_COLOURS: dict[str, str] = {
     Verdict.IMPROVED: "green",
 }
 """Colours of rows, of runs and their nodes, and of comparisons; grey for any other status."""
+UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 DIFF_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 _NOT_PLAIN = re.compile(r"[^\t\x20-\x7e]+")
 
@@ -38,6 +40,13 @@ _NOT_PLAIN = re.compile(r"[^\t\x20-\x7e]+")
 def safe(text: object, keep: str = "") -> str:
     """Returns a value with its control and format characters escaped, except those in `keep`."""
     return on_one_line(str(text), keep)
+
+
+def age(since: str, now: datetime) -> str:
+    """Returns how long ago an RFC 3339 time is, in its largest unit: `3d`, `5m`."""
+    seconds = max((now - parse_time(since)).total_seconds(), 0)
+    unit, size = next((each for each in UNITS if seconds >= each[1]), UNITS[-1])
+    return f"{int(seconds // size)}{unit}"
 
 
 class Screen:

@@ -70,7 +70,11 @@ class RecorderClient:
 
     def app(self, name: str) -> str:
         """Returns the server's path of an App."""
-        return path_of(self._app(name)["metadata"]["uid"])
+        return path_of(self.uid(name))
+
+    def uid(self, name: str) -> str:
+        """Returns the uid of an App."""
+        return str(self._app(name)["metadata"]["uid"])
 
     def chosen_app(self) -> str:
         """Returns the server's path of the App that the options name."""
@@ -116,9 +120,9 @@ class RecorderClient:
         """Stores the caller's score of a run; returns it as stored."""
         return self.request("POST", f"/v1/runs/{run_id}/scores", query, body)["data"]
 
-    def cancel(self, path: str) -> Any:
-        """Cancels a background run; returns it."""
-        return self.request("POST", f"{path}/cancel", body={})["data"]
+    def change(self, path: str, verb: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Cancels a background run, answers it and so on, by the verb of the path; returns it."""
+        return self.request("POST", f"{path}/{verb}", body=body or {})["data"]
 
     def count(self, path: str, query: Query) -> int:
         """Returns the number of runs, counted up to COUNTED."""
@@ -147,14 +151,14 @@ class RecorderClient:
 
     def paged(self, path: str, query: Query, most: int) -> Iterator[dict[str, Any]]:
         """Yields at most `most` items of a list whose pages have numbers, each once."""
-        seen: set[str] = set()
+        seen: set[tuple[str, ...]] = set()
         size, page = min(most, OPEN_PAGE_MOST), 0
         while len(seen) < most:
             page += 1
             answer = self.request("GET", path, [*query, ("page", str(page)), ("page_size", str(size))])
             # The list may change between two pages, and then has an item of the page before again.
-            fresh = [each for each in answer["data"] if each["id"] not in seen][: most - len(seen)]
-            seen.update(each["id"] for each in fresh)
+            fresh = [each for each in answer["data"] if _whole_id(each) not in seen][: most - len(seen)]
+            seen.update(map(_whole_id, fresh))
             yield from fresh
             if page >= answer["pagination"]["page_count"]:
                 return
@@ -174,6 +178,11 @@ class RecorderClient:
                 self.reach()
                 raise NoRecorder(str(error)) from None
         return self._headers
+
+
+def _whole_id(item: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns what distinguishes an item of a list: the id of a question is unique in its run alone."""
+    return item.get("run_id", ""), item["id"]
 
 
 def path_of(app_uid: str) -> str:

@@ -8,8 +8,10 @@ from typing import Any
 
 from dynamiq_operator.cli import parsing
 
-SHOWN = 25
+SHOWN, SHORT = 25, 8
+"""Runs of a list, and letters of an id that is shortened."""
 UID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+UID_LENGTH = 36
 CONTENT = "with inputs, outputs and texts of errors, where the App records them and you may read them (dynamiq-deployer)"
 
 DENIED = "you may not read inputs and outputs: ask for the role dynamiq-deployer (get apps/runcontents)"
@@ -48,6 +50,15 @@ def add_period(to: argparse.ArgumentParser) -> None:
 def run_id(text: str) -> str:
     if re.fullmatch(UID, text) is None:
         raise argparse.ArgumentTypeError(f"{text} is not the id of a run: `kubectl dynamiq runs APP` shows them")
+    return text.lower()
+
+
+def run_id_or_begin(text: str) -> str:
+    """Parses the id of a run, or the begin of one as `questions` prints it."""
+    if re.fullmatch(UID, text) is None and re.fullmatch(f"[0-9a-fA-F-]{{{SHORT},35}}", text) is None:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not the id of a run, nor its first {SHORT} letters: `kubectl dynamiq questions` shows them"
+        )
     return text.lower()
 
 

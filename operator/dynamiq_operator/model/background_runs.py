@@ -51,6 +51,61 @@ class BackgroundError(Shape):
     details: dict[str, Any] | None = None
 
 
+class RequestType(StrEnum):
+    """The kind of a question to a person."""
+
+    HUMAN_FEEDBACK = "human_feedback"
+    """A text, or answers to structured questions."""
+    APPROVAL_REQUEST = "approval_request"
+    """A yes or a no."""
+
+
+class QuestionOption(Shape):
+    label: str
+    description: str | None = None
+
+
+class StructuredQuestion(Shape):
+    """One of the questions of a request that has several, or that offers options."""
+
+    id: str
+    header: str | None = None
+    question: str
+    options: tuple[QuestionOption, ...] | None = ()
+    multi_select: bool = False
+    allow_custom_answer: bool = False
+
+
+class InputRequest(Shape):
+    """A question of a background run to a person. The run goes on once it is answered."""
+
+    id: Annotated[str, Field(description="Its id in the run, such as `approve:1`. An answer names it as `request_id`.")]
+    type: RequestType
+    node: str
+    name: str | None = None
+    prompt: Annotated[str | None, Field(description="null without the right to apps/runcontents, or if there is none.")] = None
+    params: Annotated[dict[str, Any] | None, Field(description="What is to be approved. null as `prompt`.")] = None
+    params_omitted: Annotated[bool, Field(description="True: `params` are too large to be stored, and left out.")] = False
+    editable_params: Annotated[tuple[str, ...], Field(description="Names of `params` that an approval may change.")] = ()
+    questions: Annotated[tuple[StructuredQuestion, ...] | None, Field(description="null as `prompt`.")] = None
+    asked_at: str
+    expires_at: Annotated[str | None, Field(description="When the run fails without an answer.")] = None
+    answered: bool = False
+    answered_by: str | None = None
+    answered_at: str | None = None
+
+
+class OpenQuestion(InputRequest):
+    """An open question of an App, with the run that asks it."""
+
+    run_id: str
+    pins: Annotated[str, Field(description="The digest of the flow, the runtime and the resources that the run goes on with.")]
+    accepted_at: str
+    key: str | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+
+
 class BackgroundRun(Shape):
     """A background run. It ends on the pins that it began with."""
 
@@ -76,6 +131,12 @@ class BackgroundRun(Shape):
     tags: tuple[str, ...]
     cancel_requested: Annotated[bool, Field(description="It ends at its next node.")]
     last_sequence: Annotated[int, Field(description="Number of its last event.")]
+    awaiting_input: Annotated[bool, Field(description="It waits for the answer to a question.")] = False
+    questions_open: Annotated[int, Field(description="Questions that nobody has answered.")] = 0
+    paused_at: str | None = None
+    resume_at: Annotated[str | None, Field(description="When it goes on by itself, if it waits for a time.")] = None
+    hold_reason: Annotated[str | None, Field(description="Why it is held, such as Rejected.")] = None
+    input_requests: Annotated[tuple[InputRequest, ...], Field(description="Its open questions; empty in a list.")] = ()
     input: Annotated[Any, Field(description="null without the right to apps/runcontents.")] = None
     output: Annotated[Any, Field(description="null without the right to apps/runcontents, or before its end.")] = None
     content_omitted: Annotated[
@@ -93,6 +154,11 @@ class BackgroundPagination(Shape):
 
 class BackgroundRunPage(Shape):
     data: tuple[BackgroundRun, ...]
+    pagination: BackgroundPagination
+
+
+class QuestionPage(Shape):
+    data: tuple[OpenQuestion, ...]
     pagination: BackgroundPagination
 
 

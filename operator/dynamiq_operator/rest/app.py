@@ -43,6 +43,7 @@ from dynamiq_operator.rest.reports import routes as reports
 from dynamiq_operator.rest.rights import routes as rights
 from dynamiq_operator.rest.runs import background_routes as background_runs
 from dynamiq_operator.rest.runs import figure_routes as run_figures
+from dynamiq_operator.rest.runs import question_routes as questions
 from dynamiq_operator.rest.runs import routes as runs
 from dynamiq_operator.rest.runs import trace_routes as traces
 from dynamiq_operator.rest.runtimes import routes as runtimes
@@ -68,6 +69,7 @@ ROUTERS = (
     pods.router,
     runs.router,
     background_runs.router,
+    questions.router,
     run_figures.router,
     traces.router,
     configuration.router,

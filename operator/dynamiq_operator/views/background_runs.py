@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from dynamiq_operator.desired.pin_labels import stored_digest
-from dynamiq_operator.model.manifests import Manifest
+from dynamiq_operator.model.manifests import Manifest, parse_time
 from dynamiq_operator.views.runs import UNKNOWN, at_second, milliseconds
 
 Data = Mapping[str, Any]
+UNITS = (("day", 86400), ("hour", 3600), ("minute", 60))
+APPROVAL = "approval_request"
+PROMPT_MOST = 60
+"""Letters of a prompt in a list."""
+
+
+@dataclass(frozen=True)
+class OpenRunCount:
+    """The open background runs of an App: how many, and how many questions of theirs wait for a person. None if that is unknown.
+
+    `oldest`: when the oldest of these questions was asked. `seconds`: how long ago.
+    """
+
+    runs: int
+    questions: int | None = None
+    oldest: str | None = None
+    seconds: float = 0
+
+    @classmethod
+    def read(cls, runs: int, questions: Mapping[str, Any] | None, now: datetime) -> OpenRunCount:
+        """Returns the counts by the journal's number of runs, and its first page of questions. Raises what a page of another form raises."""
+        if questions is None:
+            return cls(runs)
+        oldest = next((str(each["asked_at"]) for each in questions["data"]), None)
+        waited = (now - parse_time(oldest)).total_seconds() if oldest is not None else 0
+        return cls(runs, int(questions["pagination"]["total_count"]), oldest, waited)
+
+
+def ago(seconds: float) -> str:
+    """Returns a time that has passed in its largest unit: `3 days`, `less than a minute`."""
+    unit, size = next(((unit, size) for unit, size in UNITS if seconds >= size), ("", 1))
+    count = int(seconds // size)
+    return f"{count} {unit}{'s' if count != 1 else ''}" if unit else "less than a minute"
 
 
 def rows_by_pins(rows: Iterable[Manifest]) -> dict[str, str]:
@@ -24,8 +60,29 @@ def row_of(run: Data, rows: Mapping[str, str]) -> str:
     return rows.get(run["pins"], run["pins"])
 
 
+def finishing_in_words(version: Data) -> str:
+    """Returns an earlier version of `status.finishing` with its open runs: `v2 (#12): 14 background runs, 2 wait, 1 is held`."""
+    waiting, held = version.get("waiting") or 0, version.get("held") or 0
+    runs = sum(version.get(name) or 0 for name in ("queued", "running")) + waiting + held
+    parts = [f"{version['version']} (#{version['sequence']}): {runs} background run{'s' if runs != 1 else ''}"]
+    parts += [f"{waiting} wait{'s' if waiting == 1 else ''}"] if waiting else []
+    parts += [f"{held} {'is' if held == 1 else 'are'} held"] if held else []
+    return ", ".join(parts)
+
+
+def waits_for(run: Data) -> str | None:
+    """Returns what an open run waits for, such as `waits for a person`; None if it does not wait. A journal of the version before knows none."""
+    if run["state"] == "held":
+        return f"held: {run.get('hold_reason') or 'unknown'}"
+    if run["state"] != "waiting":
+        return None
+    return "waits for a person" if run.get("awaiting_input") else f"waits until {at_second(run.get('resume_at'))}"
+
+
 def state_of(run: Data) -> str:
     """Returns the status of a run, and why or when it ends: `failed: no such invoice`."""
+    if (waits := waits_for(run)) is not None:
+        return waits
     error = run.get("error") or {}
     why = error.get("message") or error.get("code") or run["reason"]
     if why is not None and why != run["status"]:
@@ -44,10 +101,41 @@ def details(run: Data, rows: Mapping[str, str]) -> Iterator[tuple[str, str | Non
     yield "took", milliseconds(run["busy_ms"]) if run["started_at"] else UNKNOWN
     yield "row", row_of(run, rows)
     yield "node", run["node"]
+    yield "paused", at_second(run.get("paused_at"))
     yield "attempts", f"{run['attempts']} interrupted since its last progress" if run["attempts"] else UNKNOWN
     for name in ("key", "trigger", "session_id", "user_id"):
         yield name.removesuffix("_id"), run[name]
     yield "tags", ", ".join(run["tags"])
+
+
+def request_lines(request: Data) -> Iterator[str]:
+    """Yields a question to a person, whole: its text, the params to be approved, and the options to choose from."""
+    yield f"{request['id']} ({request['type']}) of node {request.get('name') or request['node']}, asked at {at_second(request['asked_at'])}"
+    if request.get("expires_at"):
+        yield f"  fails without an answer at {at_second(request['expires_at'])}"
+    questions = request.get("questions") or ()
+    if request.get("prompt") is None and not questions:
+        yield "  its text is for who may read inputs and outputs (get apps/runcontents)"
+    # The bar shows where the text begins and ends: it may imitate the lines below it.
+    yield from (f"  | {line}" for line in (request["prompt"].split("\n") if request.get("prompt") else ()))
+    for name, value in (request.get("params") or {}).items():
+        editable = " (editable)" if name in (request.get("editable_params") or ()) else ""
+        yield f"  {name}{editable}: {json.dumps(value, ensure_ascii=False)}"
+    if request.get("params_omitted"):
+        yield "  its params are too large to be shown"
+    for each in questions:
+        yield f"  {each['id']}: {each['question']}" + (" (several may be chosen)" if each.get("multi_select") else "")
+        for option in each.get("options") or ():
+            yield f"    {option['label']}" + (f": {option['description']}" if option.get("description") else "")
+        if each.get("allow_custom_answer"):
+            yield "    or a text of your own"
+
+
+def first_line(request: Data) -> str:
+    """Returns the first line of a question, shortened."""
+    text = request.get("prompt") or next((each["question"] for each in request.get("questions") or ()), "")
+    line = str(next((line for line in str(text).splitlines() if line.strip()), ""))
+    return line if len(line) <= PROMPT_MOST else f"{line[: PROMPT_MOST - 1]}…"
 
 
 def is_shown(event: Data) -> bool:

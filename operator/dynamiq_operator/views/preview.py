@@ -10,6 +10,7 @@ from dynamiq_operator.model.guards import StandingGuard
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.model.text import in_camel_case
+from dynamiq_operator.views.background_runs import OpenRunCount, ago
 from dynamiq_operator.views.history import compute_in_words, config_in_words
 
 NOTHING = "(nothing)"
@@ -74,7 +75,7 @@ class Preview:
     exists, Git's changes are on hold. `bypass_reason`: why guards are bypassed; None if they are not.
 
     `open_runs`: background runs of the App that have not ended; None if unknown. `finishing`: versions before the live one that have some
-    of them, such as `v1 (#10)`, and how many.
+    of them, such as `v1 (#10)`, and how many. `held`: runs of these versions that are held.
     """
 
     namespace: str
@@ -94,16 +95,17 @@ class Preview:
     waits: str | None = None
     begins_hold: bool = False
     bypass_reason: str | None = None
-    open_runs: int | None = None
+    open_runs: OpenRunCount | None = None
     finishing: tuple[tuple[str, int], ...] = ()
+    held: int = 0
 
     @property
     def moves_on(self) -> bool:
         """True if the App would run other pods than those that took its open background runs."""
         return self.now is not None and self.restarts
 
-    def with_open_runs(self, count: int | None) -> Preview:
-        """Returns the preview with the number of open background runs; None: it is unknown."""
+    def with_open_runs(self, count: OpenRunCount | None) -> Preview:
+        """Returns the preview with the open background runs; None: they are unknown."""
         if count is None:
             return replace(self, warnings=(*self.warnings, OPEN_RUNS_UNKNOWN))
         return replace(self, open_runs=count)
@@ -132,7 +134,10 @@ class Preview:
             "waits": self.waits,
             "beginsHold": self.begins_hold,
             "bypassReason": self.bypass_reason,
-            "openRuns": self.open_runs,
+            "openRuns": self.open_runs.runs if self.open_runs is not None else None,
+            "heldRuns": self.held,
+            "openQuestions": self.open_runs.questions if self.open_runs is not None else None,
+            "oldestQuestionAt": self.open_runs.oldest if self.open_runs is not None else None,
             "warnings": list(self.warnings),
         }
 
@@ -180,14 +185,21 @@ class Preview:
         return [*lines, HOLDS] if self.begins_hold else lines
 
     def _open_runs(self) -> list[str]:
-        """Returns where open background runs finish, in one sentence; none without them."""
-        if not self.open_runs or self.now is None or not self.moves_on:
+        """Returns where open background runs finish, and what they wait for, in one sentence each; none without them."""
+        if self.open_runs is None or not self.open_runs.runs or self.now is None or not self.moves_on:
             return []
         # The counts of earlier versions are of the App's status, which may be half a minute old.
-        live = max(self.open_runs - sum(count for _, count in self.finishing), 0)
+        live = max(self.open_runs.runs - sum(count for _, count in self.finishing), 0)
         (first, count), *others = [each for each in ((_title(self.now), live), *self.finishing) if each[1]]
         runs = f"{count} background run{'s' if count != 1 else ''} finish{'es' if count == 1 else ''} on {first}"
-        return [", ".join([runs, *(f"{count} on {title}" for title, count in others)])]
+        lines = [", ".join([runs, *(f"{count} on {title}" for title, count in others)])]
+        if questions := self.open_runs.questions:
+            longest = ago(self.open_runs.seconds)
+            how = "a question waits for a person" if questions == 1 else f"{questions} questions wait for a person, one"
+            lines.append(f"{how} for {longest}; this needs no pod")
+        if self.held:
+            lines.append(f"{self.held} of them {'is' if self.held == 1 else 'are'} held until a person restarts or releases them")
+        return lines
 
     def _moves(self) -> str:
         """Returns what a switch does, in one sentence."""

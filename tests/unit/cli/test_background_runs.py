@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 
 import pytest
@@ -249,6 +250,15 @@ def test_a_preview_shows_where_open_runs_finish(deployable: ScriptedPlugin, call
     assert "  14 background runs finish on v2 (#2)\n" in deployable(*call, "--preview").out
     assert json.loads(deployable(*call, "--preview", "-o", "json").out)["openRuns"] == 14
     assert [dict(sent.pairs) for sent in deployable.script.kept if sent.path == RUNS] == [{"open": "true", "page_size": "1"}] * 2
+
+
+def test_a_preview_shows_how_long_a_question_waits(deployable: ScriptedPlugin) -> None:
+    lines = deployable("rollback", "chat", "--preview").out.splitlines()
+    assert [line for line in lines if re.fullmatch(r"  3 questions wait for a person, one for .+; this needs no pod", line)]
+    deployable.script.on("GET", RUNS.replace("/runs", "/questions"), problem(404, "there is no such path", "not_found"))
+    lines = deployable("rollback", "chat", "--preview").out.splitlines()
+    assert "  14 background runs finish on v2 (#2)" in lines
+    assert not [line for line in lines if "question" in line]
 
 
 def test_a_preview_of_a_deploy_that_restarts_no_pod_shows_no_open_runs(deployable: ScriptedPlugin) -> None:

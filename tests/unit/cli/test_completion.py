@@ -60,6 +60,11 @@ def known(plugin: ScriptedPlugin) -> ScriptedPlugin:
         (["cancel", ""], ["chat\tv2", "billing"]),
         (["cancel", "chat", ""], []),
         (["cancel", "chat", "--all"], ["--all-open\tall runs of the App that have not ended"]),
+        (["questions", ""], ["chat\tv2", "billing"]),
+        (["answer", ""], ["chat\tv2", "billing"]),
+        (["answer", "chat", "--app"], ["--approve\tapprove what the run asks approval for"]),
+        (["restart-runs", "chat", "--all"], ["--all-held\tall held runs of the App"]),
+        (["release-runs", "chat", ""], []),
         (["score", ""], []),
         (
             ["delete-runs", "chat", "--bef"],

@@ -35,7 +35,7 @@ def test_all_commands_share_one_grammar() -> None:
         taken = [action.dest for action in parser._actions if not action.option_strings and action.dest != "action"]
         assert "app" not in taken or taken[0] == "app", name
         assert "-o" in arguments.options(parser) or name == "logs", f"{name}: the lines of logs are the pods' own"
-    lists = ("list", "history", "runs", "sessions", "at")
+    lists = ("list", "history", "runs", "questions", "sessions", "at")
     assert [name for name in COMMANDS if "--limit" in arguments.options(COMMANDS[name])] == sorted(lists, key=list(COMMANDS).index)
 
 

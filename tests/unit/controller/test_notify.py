@@ -6,6 +6,7 @@ import asyncio
 import base64
 import ipaddress
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from dynamiq_operator.model.objects import format_time
 from dynamiq_operator.model.policy import SinkFormat
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import operations
+from dynamiq_operator.plan.observed.open_runs import OpenCount, OpenRuns
 from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.snapshot import Snapshot
 from tests.support import factories as given
@@ -93,6 +95,18 @@ async def test_an_operation_is_notified_after_it_succeeded(process: Process, scr
     await until_notified(receiver, 1)
     (event,) = receiver.events
     assert (event["type"], event["subject"]) == ("ai.dynamiq.deployment.failed", "a")
+
+
+async def test_questions_of_background_runs_are_notified_of_once(process: Process, receiver: Receiver) -> None:
+    await process.lead()
+    finishing = {"row": "a", "sequence": 1, "version": "v1", "pins": "0123456789abcdef", "waiting": 1}
+    counts = {"01234567": OpenCount(waiting=1, questions=1, asked=given.NOW)}
+    seen = replace(SEEN, app=given.an_app(given.with_status(finishing=[finishing])), open_runs=OpenRuns(counts, known_since=given.NOW))
+    for _ in range(2):
+        process.notifier.note_questions(seen)
+    await until_notified(receiver, 1)
+    (event,) = receiver.events
+    assert (event["type"], event["subject"], event["data"]["questions"]) == ("ai.dynamiq.run.waiting", "a", 1)
 
 
 async def test_with_no_sink_nothing_is_made_and_nothing_is_read(client: Client, script: Script) -> None:

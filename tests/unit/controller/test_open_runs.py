@@ -19,7 +19,7 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.resources import APPS, PODS, ROWS
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import Manifest, parse_time
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.observed.open_runs import OpenCount
 from tests.support import factories as given
@@ -123,6 +123,14 @@ async def test_an_app_is_requeued_for_what_may_change_a_decision_and_not_for_eac
     assert len(reading.requeued) == 1
     reading.journal.set(entry(queued=0, waiting=3, polled=True))
     await reading.until(lambda: len(reading.requeued) == 2)
+
+
+async def test_an_app_is_requeued_for_its_first_question(reading: Reading) -> None:
+    await reading.until(lambda: len(reading.requeued) == 1)
+    reading.journal.set(entry(queued=2, waiting=1, polled=True, questions=1, waiting_since="2026-11-24T12:00:00.000000Z"))
+    await reading.until(lambda: len(reading.requeued) == 2)
+    count = reading.reader.of(APP).of(LABEL)
+    assert (count.questions, count.asked) == (1, parse_time("2026-11-24T12:00:00Z"))
 
 
 async def test_pins_whose_last_run_ended_are_known_to_have_none_since_then(reading: Reading) -> None:

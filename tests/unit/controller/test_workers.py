@@ -41,6 +41,13 @@ class _Observer:
         return Snapshot(*key, given.NOW, Settings())
 
 
+class _Notifier:
+    """A notifier of Apps without background runs."""
+
+    def note_questions(self, _: Snapshot) -> None:
+        """Queues nothing."""
+
+
 async def _answers() -> None:
     """Stands for an API server that answers."""
 
@@ -48,7 +55,9 @@ async def _answers() -> None:
 async def test_an_app_that_arrives_as_the_lease_is_lost_is_reconciled_when_it_is_back() -> None:
     queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
     cache = Cache()
-    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, OperatorMetrics(), cast(Notifier, None), NOTHING)
+    reconciler = Reconciler(
+        queue, cast(Observer, observer), cast(Executor, None), states, OperatorMetrics(), cast(Notifier, _Notifier()), NOTHING
+    )
     workers = Workers(queue, cache, states, reconciler, _answers, _answers)
     running = asyncio.create_task(workers.run())
     await asyncio.sleep(0.05)  # the workers wait for an App
@@ -94,7 +103,9 @@ class _CalledOff(_Observer):
 async def test_a_wait_that_is_called_off_within_a_reconcile_costs_no_worker() -> None:
     queue, observer, states, cache = WorkQueue[AppKey](), _CalledOff(), AppStates(), Cache()
     cache.update(APPS, given.stored(given.app_manifest()))
-    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, OperatorMetrics(), cast(Notifier, None), NOTHING)
+    reconciler = Reconciler(
+        queue, cast(Observer, observer), cast(Executor, None), states, OperatorMetrics(), cast(Notifier, _Notifier()), NOTHING
+    )
     workers = Workers(queue, cache, states, reconciler, _answers, _answers)
     running = asyncio.create_task(workers.run())
     for _ in range(WORKERS):
@@ -108,7 +119,9 @@ async def test_a_wait_that_is_called_off_within_a_reconcile_costs_no_worker() ->
 async def test_apps_that_there_are_not_leave_nothing_behind() -> None:
     """Users choose these names."""
     queue, observer, states = WorkQueue[AppKey](), _Observer(), AppStates()
-    reconciler = Reconciler(queue, cast(Observer, observer), cast(Executor, None), states, OperatorMetrics(), cast(Notifier, None), NOTHING)
+    reconciler = Reconciler(
+        queue, cast(Observer, observer), cast(Executor, None), states, OperatorMetrics(), cast(Notifier, _Notifier()), NOTHING
+    )
     for number in range(100):
         app = ("demo", f"preview-{number}")
         queue.add(app)

@@ -332,14 +332,15 @@ def test_approvers_cannot_deploy_and_on_call_can_neither_deploy_nor_approve() ->
         (GROUP, "deploypolicies"): read | {"create", "update", "patch", "delete"},
         (GROUP, "approvals"): read | {"delete"},
     }
-    for name in ("on-call", "approver", "bypass", "policies"):
+    for name in ("on-call", "approver", "answerer", "bypass", "policies"):
         labels = roles("rbac/users.yaml")[f"dynamiq-{name}"]["metadata"].get("labels", {})
         assert not labels, f"{name}: whoever administers a namespace would have it, or could give it"
 
 
-def test_only_deployers_read_contents_of_runs_and_only_run_writers_send_runs() -> None:
+def test_only_deployers_and_answerers_read_contents_of_runs_and_only_run_writers_send_runs() -> None:
     people = {name: rights(role) for name, role in roles("rbac/users.yaml").items()}
-    assert [name for name, role in people.items() if (GROUP, "apps/runcontents") in role] == ["dynamiq-deployer"]
+    contents = {name: role[GROUP, "apps/runcontents"] for name, role in people.items() if (GROUP, "apps/runcontents") in role}
+    assert contents == {"dynamiq-deployer": {"get"}, "dynamiq-answerer": {"get", "update"}}
     assert [name for name, role in people.items() if "create" in role.get(RUNS, set())] == ["dynamiq-run-writer"]
     assert people["dynamiq-run-writer"] == {RUNS: {"create"}}
     assert "labels" not in roles("rbac/users.yaml")["dynamiq-run-writer"]["metadata"]

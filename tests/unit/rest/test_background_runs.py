@@ -104,7 +104,7 @@ def test_the_journal_gets_the_callers_token(kept: Kept) -> None:
 
 
 def test_a_run_of_another_app_is_as_unknown_as_one_that_does_not_exist(kept: Kept) -> None:
-    for method, more in (("GET", ""), ("GET", "/events"), ("POST", "/cancel")):
+    for method, more in (("GET", ""), ("GET", "/events"), ("POST", "/cancel"), ("POST", "/release")):
         errors = [kept.stage.call(method, f"{kept.runs}/{run_id}{more}").error(404) for run_id in (OTHERS, UNKNOWN)]
         assert errors[0] == errors[1]
     assert kept.stage.call("GET", f"{kept.runs}/7").error(404)["code"] == "not_found"
@@ -159,9 +159,20 @@ def test_a_preview_has_the_number_of_open_runs(kept: Kept) -> None:
     kept.journal.on("GET", kept.runs, made.a_page(made.a_run(), total=14))
     shown = _preview(kept.stage)
     assert (shown["open_runs"], shown["warnings"]) == (14, [])
-    assert (dict(kept.asked.pairs), kept.asked.headers["Authorization"]) == ({"open": "true", "page_size": "1"}, f"Bearer {TOKEN}")
+    assert (shown["open_questions"], shown["oldest_question_at"], shown["held_runs"]) == (3, "2026-11-24T12:00:02.000000Z", 0)
+    sent = {each.path: each for each in kept.journal.sent}
+    assert dict(sent[kept.runs].pairs) == {"open": "true", "page_size": "1"}
+    assert {each.headers["Authorization"] for each in sent.values()} == {f"Bearer {TOKEN}"}
     assert _preview(kept.stage, "v2")["open_runs"] is None, "no pod changes"
-    assert len(kept.journal.sent) == 1
+    assert len(kept.journal.sent) == 2
+
+
+def test_a_preview_does_not_need_the_questions(kept: Kept) -> None:
+    kept.journal.on("GET", kept.runs, made.a_page(made.a_run(), total=14))
+    for answer in (problem(404, "there is no such path"), problem(503, "away"), Reply(cut=True)):
+        kept.journal.on("GET", kept.runs.replace("/runs", "/questions"), answer)
+        shown = _preview(kept.stage)
+        assert (shown["open_runs"], shown["open_questions"], shown["warnings"]) == (14, None, [])
 
 
 def test_a_preview_waits_no_longer_for_a_slow_journal(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +205,8 @@ def test_without_a_journal_each_call_names_the_page_about_it() -> None:
             ("GET", f"{runs}/{RUNNING}"),
             ("GET", f"{runs}/{RUNNING}/events"),
             ("POST", f"{runs}/{RUNNING}/cancel"),
+            ("POST", f"{runs}/{RUNNING}/release"),
+            ("GET", runs.replace("/runs", "/questions")),
         ):
             error = stage.call(method, path).error(501)
             assert error["code"] == "no_journal"

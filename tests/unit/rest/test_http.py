@@ -240,7 +240,11 @@ DELETE /v1/apps/{app_id}/runs
 GET /v1/apps/{app_id}/runs.jsonl
 GET /v1/apps/{app_id}/runs/{run_id}
 POST /v1/apps/{app_id}/runs/{run_id}/cancel
+POST /v1/apps/{app_id}/runs/{run_id}/restart
+POST /v1/apps/{app_id}/runs/{run_id}/release
 GET /v1/apps/{app_id}/runs/{run_id}/events
+GET /v1/apps/{app_id}/questions
+POST /v1/apps/{app_id}/runs/{run_id}/input
 GET /v1/runs/{run_id}
 DELETE /v1/runs/{run_id}
 GET /v1/runs/{run_id}/trace

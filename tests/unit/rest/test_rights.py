@@ -50,6 +50,7 @@ def test_each_right_is_reviewed_once_with_the_callers_token(stage: RestStage) ->
         ("list", "pods", "", "demo", ""),
         ("patch", "apps", "", "demo", "chat"),
         ("patch", "secrets", "", "demo", "chat-access-keys"),
+        ("update", "apps", "runcontents", "demo", "chat"),
         ("update", "apps", "runs", "demo", "chat"),
     ]
     assert {sent.headers["Authorization"] for sent in stage.script.sent} == {"Bearer token-of-anna"}

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.views.background_runs import OpenRunCount
 from dynamiq_operator.views.flow_diff import flow_diff, readable
 from dynamiq_operator.views.preview import OPEN_RUNS_UNKNOWN, Preview, Side, change
 from tests.support import factories as given
@@ -99,10 +100,13 @@ def test_an_app_that_is_asleep_is_woken() -> None:
 @pytest.mark.parametrize(
     ("seen", "said"),
     [
-        (PREVIEW.with_open_runs(14), "  14 background runs finish on v1 (#1)"),
-        (PREVIEW.with_open_runs(1), "  1 background run finishes on v1 (#1)"),
-        (replace(PREVIEW, finishing=(("v0 (#0)", 3),)).with_open_runs(14), "  11 background runs finish on v1 (#1), 3 on v0 (#0)"),
-        (replace(PREVIEW, finishing=(("v0 (#0)", 3),)).with_open_runs(2), "  3 background runs finish on v0 (#0)"),
+        (PREVIEW.with_open_runs(OpenRunCount(14)), "  14 background runs finish on v1 (#1)"),
+        (PREVIEW.with_open_runs(OpenRunCount(1)), "  1 background run finishes on v1 (#1)"),
+        (
+            replace(PREVIEW, finishing=(("v0 (#0)", 3),)).with_open_runs(OpenRunCount(14)),
+            "  11 background runs finish on v1 (#1), 3 on v0 (#0)",
+        ),
+        (replace(PREVIEW, finishing=(("v0 (#0)", 3),)).with_open_runs(OpenRunCount(2)), "  3 background runs finish on v0 (#0)"),
         (PREVIEW.with_open_runs(None), f"  {OPEN_RUNS_UNKNOWN}"),
     ],
 )
@@ -110,11 +114,35 @@ def test_a_preview_shows_where_open_background_runs_finish(seen: Preview, said: 
     assert replace(seen, flow_diff=()).lines()[6:] == [said]
 
 
+@pytest.mark.parametrize(
+    ("count", "held", "said"),
+    [
+        (
+            OpenRunCount(14, 2, "2026-11-24T12:00:00Z", 3.5 * 86400),
+            0,
+            ["  2 questions wait for a person, one for 3 days; this needs no pod"],
+        ),
+        (OpenRunCount(14, 1, "2026-11-24T12:00:00Z", 59), 0, ["  a question waits for a person for less than a minute; this needs no pod"]),
+        (OpenRunCount(14, 0), 1, ["  1 of them is held until a person restarts or releases them"]),
+        (OpenRunCount(14), 0, []),
+    ],
+)
+def test_a_preview_shows_what_open_background_runs_wait_for(count: OpenRunCount, held: int, said: list[str]) -> None:
+    seen = replace(PREVIEW, flow_diff=(), held=held).with_open_runs(count)
+    assert seen.lines()[6:] == ["  14 background runs finish on v1 (#1)", *said]
+    assert [seen.as_json()[name] for name in ("openRuns", "openQuestions", "oldestQuestionAt", "heldRuns")] == [
+        14,
+        count.questions,
+        count.oldest,
+        held,
+    ]
+
+
 def test_a_preview_without_open_background_runs_or_other_pods_has_no_sentence_about_them() -> None:
     for seen in (
-        PREVIEW.with_open_runs(0),
-        replace(PREVIEW, restarts=False).with_open_runs(5),
-        replace(PREVIEW, now=None).with_open_runs(5),
+        PREVIEW.with_open_runs(OpenRunCount(0)),
+        replace(PREVIEW, restarts=False).with_open_runs(OpenRunCount(5, 1)),
+        replace(PREVIEW, now=None).with_open_runs(OpenRunCount(5, 1)),
     ):
         assert "background" not in "".join(seen.lines())
 
@@ -182,6 +210,9 @@ def test_data_of_a_preview_have_every_field() -> None:
         "podsToStart": None,
         "asleep": False,
         "openRuns": None,
+        "heldRuns": 0,
+        "openQuestions": None,
+        "oldestQuestionAt": None,
         "underWay": None,
         "guards": [],
         "waits": None,

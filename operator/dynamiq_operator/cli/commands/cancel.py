@@ -56,7 +56,7 @@ def run(context: CommandContext) -> int:
     data = {"namespace": context.namespace, "app": options.app, "runs": [each["id"] for each in runs]}
     if not confirm.agreed(context, _preview(context, runs), data):
         return confirm.nothing_done(context)
-    canceled = [journal.cancel(f"{path}/{each['id']}") for each in runs]
+    canceled = [journal.change(f"{path}/{each['id']}", "cancel") for each in runs]
     if not context.print_data(canceled, (safe(each["id"]) for each in canceled)):
         later = sum(each["ended_at"] is None for each in canceled)
         context.err.lines([f"background runs of {safe(options.app)}: {len(canceled) - later} canceled, {later} to end at the next node"])

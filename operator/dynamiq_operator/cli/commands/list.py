@@ -10,15 +10,14 @@ from urllib.parse import quote
 
 from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.context import CommandContext
-from dynamiq_operator.cli.output import Table, safe
+from dynamiq_operator.cli.output import Table, age, safe
 from dynamiq_operator.kube.api import PAGE, pages_at
-from dynamiq_operator.model.manifests import API_VERSION, GuardReason, Manifest, parse_time
+from dynamiq_operator.model.manifests import API_VERSION, GuardReason, Manifest
 from dynamiq_operator.views.sleep import ASLEEP, is_asleep
 
 COLUMNS = ("NAME", "VERSION", "STATUS", "HOSTNAME", "AGE")
 WIDE = ("ROW", "RUNTIME", "URL")
 _HELD = frozenset(GuardReason)
-UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def add_arguments(command: parsing.Parser) -> None:
@@ -78,7 +77,7 @@ def _status(status: Mapping[str, Any]) -> str:
 
 
 def _cells(app: Mapping[str, Any], now: datetime, everywhere: bool) -> list[str]:
-    values = [app["name"], app["version"] or "", app["status"], app["hostname"] or "", _age(app["created"], now)]
+    values = [app["name"], app["version"] or "", app["status"], app["hostname"] or "", age(app["created"], now)]
     return [safe(value) for value in ([app["namespace"]] if everywhere else []) + values]
 
 
@@ -86,9 +85,3 @@ def _wide(app: Mapping[str, Any]) -> list[str]:
     """Returns the live row as `#3 support-9ml5c`, its runtime and the App's address; empty if nothing is live."""
     row = f"#{app['sequence']} {app['row']}" if app["row"] is not None else ""
     return [safe(value or "") for value in (row, app["runtime"], app["url"])]
-
-
-def _age(created: str, now: datetime) -> str:
-    seconds = max((now - parse_time(created)).total_seconds(), 0)
-    unit, size = next((each for each in UNITS if seconds >= each[1]), UNITS[-1])
-    return f"{int(seconds // size)}{unit}"

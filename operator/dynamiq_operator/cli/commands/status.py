@@ -10,6 +10,7 @@ from dynamiq_operator.cli import output, parsing
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Screen, safe
 from dynamiq_operator.model.manifests import REVERT_FAILED_PERCENT, REVERT_SECONDS, SWITCH, Phase, RowKind
+from dynamiq_operator.views.background_runs import finishing_in_words
 from dynamiq_operator.views.columns import as_data
 from dynamiq_operator.views.history import HistoryRow, compute_in_words, config_in_words, title
 from dynamiq_operator.views.sleep import is_asleep
@@ -95,6 +96,7 @@ def _data(namespace: str, state: _State) -> dict[str, Any]:
         "holds": status.get("holds"),
         "guards": status.get("guards") or [],
         "asleep": is_asleep(status),
+        "finishing": status.get("finishing") or [],
         "pods": asdict(state.pods) if state.pods else None,
         "beside": [asdict(each) for each in state.beside],
         "conditions": status.get("conditions") or [],
@@ -131,6 +133,8 @@ def _lines(screen: Screen, state: _State, *, is_wide: bool) -> Iterator[str]:
         yield f"  url         {safe(url)}"
     yield from _rollout(rollout, status.get("trial"))
     yield from _rules(status)
+    for each in status.get("finishing") or ():
+        yield f"  finishing   {safe(finishing_in_words(each))}"
     if is_asleep(status):
         yield "  asleep      the next call wakes it"
     if state.pods is not None:

@@ -51,6 +51,8 @@ class _Open(msgspec.Struct):
     held: int = 0
     oldest: datetime | None = None
     polled: bool = False
+    questions: int = 0
+    waiting_since: datetime | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -69,7 +71,7 @@ class _OfApp:
     def facts(self) -> dict[str, tuple[bool, ...]]:
         """The part of the counts that may change a decision: an App with many runs is not reconciled for each."""
         return {
-            pins: (count.queued > 0, count.running > 0, count.waiting > 0, count.held > 0, count.polled)
+            pins: (count.queued > 0, count.running > 0, count.waiting > 0, count.held > 0, count.polled, count.questions > 0)
             for pins, count in self.counts.items()
         }
 
@@ -180,7 +182,8 @@ def _by_app(answer: _Answer) -> dict[str, _OfApp]:
     made: dict[str, _OfApp] = {}
     for each in _usable(answer):
         own = made.setdefault(each.app_uid, _OfApp((each.namespace, each.app), {}))
-        own.counts[each.pins] = OpenCount(each.queued, each.running, each.waiting, each.held, each.oldest, each.polled)
+        counts = (each.queued, each.running, each.waiting, each.held)
+        own.counts[each.pins] = OpenCount(*counts, each.oldest, each.polled, questions=each.questions, asked=each.waiting_since)
     return made
 
 

@@ -24,6 +24,7 @@ from dynamiq_operator.controller.notifications.takeover import Mark, Takeover
 from dynamiq_operator.model import names
 from dynamiq_operator.model.guard_objects import DeployPolicy
 from dynamiq_operator.plan.background.notifications import Notification, notifications_of
+from dynamiq_operator.plan.background.questions import Noted, questions_of
 from dynamiq_operator.plan.operations import Operation
 from dynamiq_operator.plan.snapshot import Snapshot
 
@@ -56,6 +57,8 @@ class Notifier:
         self._now, self._of_operator = now, of_operator
         self._outbox = Outbox(self._send, metrics, tried_for)
         self._under_way: dict[object, datetime] = {}
+        self._questions: dict[str, dict[str, Noted]] = {}
+        """The last notifications about questions, by the App's uid and the label of pins."""
         self._sinks_in: dict[str, tuple[SinkRef, ...]] = {}
         """The last known sinks of namespaces, for namespaces with sinks."""
         self._taking_over: asyncio.Task[None] | None = None
@@ -78,6 +81,21 @@ class Notifier:
         finally:
             del self._under_way[mark]
 
+    def note_questions(self, snapshot: Snapshot) -> None:
+        """Queues notifications about new questions of the App's background runs; does nothing without a sink."""
+        if snapshot.app is None or not (snapshot.open_runs.counts or snapshot.app.meta.uid in self._questions):
+            return  # most Apps
+        sinks = self._sinks(snapshot.namespace, snapshot.guards.policies, snapshot.guards.unknown)
+        if not sinks:
+            return
+        uid = snapshot.app.meta.uid
+        with self._counting_faults(sinks):
+            notifications, noted = questions_of(snapshot, self._questions.pop(uid, {}))
+            if noted:
+                self._questions[uid] = noted
+            for notification in notifications:
+                self._outbox.add(sinks, notification)
+
     def _sinks(self, namespace: str, policies: Sequence[DeployPolicy], unknown: str) -> tuple[SinkRef, ...]:
         """Returns the sinks of a namespace. If some of its policies are unreadable, the sinks known before stay."""
         sinks = sinks_of(policies, self._of_operator)
@@ -91,9 +109,14 @@ class Notifier:
         return sinks
 
     def _queue(self, snapshot: Snapshot, sinks: tuple[SinkRef, ...], done: Sequence[Operation]) -> None:
-        try:
+        with self._counting_faults(sinks):
             for notification in notifications_of(snapshot, done):
                 self._outbox.add(sinks, notification)
+
+    @contextlib.contextmanager
+    def _counting_faults(self, sinks: tuple[SinkRef, ...]) -> Iterator[None]:
+        try:
+            yield
         except Exception:  # it must not fail a deploy
             log.exception("notifications could not be sent")
             for sink in sinks:

@@ -115,6 +115,7 @@ class Reconciler:
         self._settings.note(app)
         snapshot = await self._observer.observe(app)
         plan = make_plan(snapshot)
+        self._notifier.note_questions(snapshot)
         if plan.requeue_after is not None:
             self._queue.add_after(app, max(plan.requeue_after, REQUEUE_AFTER_MIN))
         if not plan.operations:

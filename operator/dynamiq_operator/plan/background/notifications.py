@@ -37,7 +37,9 @@ from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.snapshot import Snapshot
 
 TYPE = "ai.dynamiq.deployment"
-"""The prefix of every notification type; its reason in lower case follows."""
+"""The prefix of every notification type about rows; its reason in lower case follows."""
+RUN_WAITING, RUN_WAITING_TYPE = "RunWaiting", "ai.dynamiq.run.waiting"
+"""The reason, and the type, of a notification that background runs ask a person."""
 _PHASES = {
     "Waiting": Phase.PENDING,
     "Released": Phase.PROGRESSING,
@@ -61,9 +63,10 @@ HOLD_BEGUN, HOLD_ENDED = "HoldBegun", "HoldEnded"
 
 @dataclass(frozen=True)
 class Notification:
-    """One transition of a row. `id`: the same for the same transition, and for no other. `at`: the time in the row, if it has one.
+    """One transition of a row, or questions of its background runs. `id`: the same for the same transition, and for no other. `at`: the time in the row, if it has one.
 
     `author`: the creator of the row. `by`: the people who did this. `waits`: the row's guards, as in its status.
+    `questions`: open ones, and when the `oldest` was asked.
     """
 
     id: str
@@ -81,10 +84,12 @@ class Notification:
     author: str | None = None
     by: tuple[str, ...] = ()
     waits: Mapping[str, Any] = field(default_factory=dict)
+    questions: int | None = None
+    oldest: str | None = None
 
     @property
     def type(self) -> str:
-        return f"{TYPE}.{self.reason.lower()}"
+        return RUN_WAITING_TYPE if self.reason == RUN_WAITING else f"{TYPE}.{self.reason.lower()}"
 
     @property
     def source(self) -> str:
@@ -108,6 +113,8 @@ class Notification:
             "author": self.author,
             "by": list(self.by),
             "waits": dict(self.waits),
+            "questions": self.questions,
+            "oldest": self.oldest,
         }
         return {key: value for key, value in known.items() if value not in (None, [], {})}
 

@@ -12,7 +12,10 @@ from dynamiq_operator.model.objects import Row
 
 @dataclass(frozen=True)
 class OpenCount:
-    """The open runs of one set of pins. `oldest`: when the oldest was accepted. `polled`: True if a pod asked for work lately."""
+    """The open runs of one set of pins. `oldest`: when the oldest was accepted. `polled`: True if a pod asked for work lately.
+
+    `questions`: open ones, to persons. `asked`: when the oldest of them was asked.
+    """
 
     queued: int = 0
     running: int = 0
@@ -20,6 +23,8 @@ class OpenCount:
     held: int = 0
     oldest: datetime | None = None
     polled: bool = False
+    questions: int = 0
+    asked: datetime | None = None
 
     @property
     def total(self) -> int:

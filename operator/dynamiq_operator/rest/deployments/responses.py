@@ -76,6 +76,13 @@ class PreviewShape(AliasedModel):
             description="Background runs that have not ended. Each finishes on the version that it began with. null: unknown, or no pod changes."
         ),
     ]
+    held_runs: Annotated[
+        int, Field(description="Runs of earlier versions among them that are held until a person restarts or releases them.")
+    ]
+    open_questions: Annotated[
+        int | None, Field(description="Questions of these runs that wait for a person; they need no pod. null: unknown.")
+    ]
+    oldest_question_at: Annotated[str | None, Field(description="When the oldest of these was asked.")]
     warnings: list[str]
 
 

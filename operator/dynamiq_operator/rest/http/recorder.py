@@ -45,10 +45,15 @@ ERROR_MOST = 64 * 1024
 """Bytes of an error's body that are read, at most."""
 READ_WHOLE_MOST = 64 * 1024 * 1024
 """Bytes of a response that is read whole, such as a page of archived rows, at most."""
-PASSED_ON = {400: 422, 403: 403, 404: 404, 422: 422, 429: 429, 503: 503}
+PASSED_ON = {400: 422, 403: 403, 404: 404, 409: 409, 413: 413, 422: 422, 429: 429, 503: 503}
 """This API's status for each of a server's errors. 401 is reported as everywhere, and any other status becomes 503."""
+CODED = frozenset({404, 409})
+"""Statuses whose code is the server's own: it says what to do, such as already_answered."""
+_CODE = re.compile("[a-z_]{1,64}")
 JSON, JSON_LINES = "application/json", "application/jsonl"
-_OF_AN_APP = r"/v1/apps/[^/]+/(?:runs(?:/.*)?|metrics|verdicts|sessions(?:/.*)?|traces(?:/.*)?|recorder|deployments/[^/]+/comparison)"
+_OF_AN_APP = (
+    r"/v1/apps/[^/]+/(?:runs(?:/.*)?|metrics|verdicts|sessions(?:/.*)?|questions|traces(?:/.*)?|recorder|deployments/[^/]+/comparison)"
+)
 _PATH = re.compile(rf"{_OF_AN_APP}|/v1/runs/.*", re.DOTALL)
 _EXPORT = re.compile(r"/v1/apps/[^/]+/runs\.jsonl")
 _POLL = re.compile(r"/v1/apps/[^/]+/runs/[^/]+/events")
@@ -205,7 +210,8 @@ async def _problem(answer: aiohttp.ClientResponse, server: str) -> HttpProblem:
         LOG.warning("the %s answers %d", server, answer.status)
         return unavailable(f"the {server} answered {answer.status}: try again", int(after) if _is_seconds(after) else None)
     headers = {"Retry-After": after if _is_seconds(after) else "1"} if status in (429, 503) else {}
-    return HttpProblem(status, str(body.get("message") or f"the {server} refused this"), body.get("details") or {}, headers)
+    message = str(body.get("message") or f"the {server} refused this")
+    return HttpProblem(status, message, body.get("details") or {}, headers, code=_code(status, body))
 
 
 def _error(read: bytes) -> dict[str, Any] | None:
@@ -216,6 +222,12 @@ def _error(read: bytes) -> dict[str, Any] | None:
         return None
     error = parsed.get("error") if isinstance(parsed, dict) else None
     return error if isinstance(error, dict) and isinstance(error.get("details") or {}, dict) else None
+
+
+def _code(status: int, body: dict[str, Any]) -> str | None:
+    """Returns the server's word for a conflict or a thing that is missing; None for the word of the status."""
+    code = body.get("code")
+    return code if status in CODED and isinstance(code, str) and _CODE.fullmatch(code) else None
 
 
 def _is_seconds(text: str) -> bool:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+from datetime import UTC, datetime
+from typing import Any
+
 import anyio
 import anyio.from_thread
 
 from dynamiq_operator.rest.context import ApiContext
 from dynamiq_operator.rest.http.errors import HttpProblem
+from dynamiq_operator.rest.http.recorder import Query
 from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.views.background_runs import OpenRunCount
 from dynamiq_operator.views.preview import Preview
 
 WITHIN = 0.3
 """Seconds for the count."""
 QUERY = [("open", "true"), ("page_size", "1")]
+FIRST = [("page_size", "1")]
 
 
 def with_open_runs(context: ApiContext, session: CallerSession, app_id: str | None, preview: Preview) -> Preview:
-    """Returns the preview with the number of open background runs, if it means something for them, and there is a journal.
+    """Returns the preview with the open background runs, if they mean something for them, and there is a journal.
 
     It is called in a worker thread.
     """
@@ -25,11 +32,19 @@ def with_open_runs(context: ApiContext, session: CallerSession, app_id: str | No
     return preview.with_open_runs(anyio.from_thread.run(_count, context, session, app_id))
 
 
-async def _count(context: ApiContext, session: CallerSession, app_id: str) -> int | None:
+async def _count(context: ApiContext, session: CallerSession, app_id: str) -> OpenRunCount | None:
+    """Returns the counts; None if the runs cannot be counted in time. A journal of the version before knows no questions."""
+    answers: dict[str, Any] = {}
+
+    async def read(what: str, query: Query) -> None:
+        with contextlib.suppress(HttpProblem):
+            answers[what] = await context.journal.read(session.api.credentials[0], f"/v1/apps/{app_id}/{what}", query)
+
+    with anyio.move_on_after(WITHIN):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read, "runs", QUERY)
+            tasks.start_soon(read, "questions", FIRST)
     try:
-        with anyio.move_on_after(WITHIN):
-            answer = await context.journal.read(session.api.credentials[0], f"/v1/apps/{app_id}/runs", QUERY)
-            return int(answer["pagination"]["total_count"])
-    except (HttpProblem, KeyError, TypeError, ValueError):
-        pass
-    return None
+        return OpenRunCount.read(int(answers["runs"]["pagination"]["total_count"]), answers.get("questions"), datetime.now(UTC))
+    except (KeyError, TypeError, ValueError):
+        return None

@@ -44,6 +44,7 @@ READ_LOGS = Right("get", PODS, "dynamiq-deployer", "log")
 LIST_RUNS = Right("list", APPS, "dynamiq-view", "runs")
 READ_CONTENTS = Right("get", APPS, "dynamiq-deployer", "runcontents")
 SCORE_RUNS = Right("update", APPS, "dynamiq-deployer", "runs")
+ANSWER_RUNS = Right("update", APPS, "dynamiq-answerer", "runcontents")
 DELETE_RUNS = Right("delete", APPS, "dynamiq-edit", "runs")
 
 

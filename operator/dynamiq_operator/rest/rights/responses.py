@@ -34,6 +34,7 @@ class AppRights(ResponseModel):
     runs_read: Annotated[RightResponse, Field(description="To list and read the App's runs, without their inputs and outputs.")]
     run_contents: Annotated[RightResponse, Field(description="To read inputs, outputs and error texts, if they are recorded.")]
     runs_score: RightResponse
+    runs_answer: Annotated[RightResponse, Field(description="To answer questions of background runs, and to approve.")]
     runs_delete: RightResponse
 
 

@@ -52,6 +52,7 @@ def app_rights(context: ContextOf, session: SessionOf, app_id: AppId) -> Json:
         "runs_read": (RequiredRight(rights.LIST_RUNS, namespace, app),),
         "run_contents": (RequiredRight(rights.READ_CONTENTS, namespace, app),),
         "runs_score": (RequiredRight(rights.SCORE_RUNS, namespace, app),),
+        "runs_answer": (RequiredRight(rights.ANSWER_RUNS, namespace, app),),
         "runs_delete": (RequiredRight(rights.DELETE_RUNS, namespace, app),),
     }
     targets = [_promotion(target.name) for target in other_environments(context, namespace)]

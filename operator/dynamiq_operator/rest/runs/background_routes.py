@@ -1,22 +1,24 @@
-"""Serves background runs of an App, which the journal keeps: one run, its events, and its cancellation."""
+"""Serves background runs of an App, which the journal keeps: one run, its events, and what a person does with it but answer."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
+import anyio.to_thread
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from dynamiq_operator.actions.running import live_pins
+from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.background_runs import EVENTS_MOST, WAIT_MOST, BackgroundEvents, BackgroundRun
-from dynamiq_operator.rest.context import ContextOf, SessionOf
+from dynamiq_operator.rest.context import ApiContext, ContextOf, SessionOf
 from dynamiq_operator.rest.http.documented import documented
-from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.models import One
 from dynamiq_operator.rest.http.routes import StrictRoute
+from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.parts.requests import AppId
-from dynamiq_operator.rest.reads.rows import is_id
 from dynamiq_operator.rest.runs.filters import RunId
-from dynamiq_operator.rest.runs.recorder_paths import path_of
+from dynamiq_operator.rest.runs.recorder_paths import path_of_run
 
 router = APIRouter(prefix="/v1/apps/{app_id}/runs/{run_id}", tags=["runs"], route_class=StrictRoute)
 SEQUENCE_MOST = 2**53
@@ -25,15 +27,33 @@ SEQUENCE_MOST = 2**53
 @router.get("", responses=documented(One[BackgroundRun], 404, 501))
 async def background_run(context: ContextOf, session: SessionOf, app_id: AppId, run_id: RunId) -> Response:
     """Returns one background run, until a while after its end. Its nodes, tokens and cost are then at /v1/runs/{run_id}."""
-    path = await _path(context, session, app_id, run_id)
+    path = await path_of_run(context, session, app_id, run_id)
     return await context.journal.forward(session.api.credentials[0], "GET", path)
 
 
 @router.post("/cancel", responses=documented(One[BackgroundRun], 404, 501, says="The run. One that had ended is unchanged."))
 async def cancel_run(context: ContextOf, session: SessionOf, app_id: AppId, run_id: RunId) -> Response:
     """Cancels a background run: at once if no pod has it, else at its next node. Needs update apps/runs."""
-    path = await _path(context, session, app_id, run_id)
+    path = await path_of_run(context, session, app_id, run_id)
     return await context.journal.forward(session.api.credentials[0], "POST", f"{path}/cancel", body={})
+
+
+@router.post("/restart", responses=documented(One[BackgroundRun], 404, 409, 501, says="The run, which is queued."))
+async def restart_run(context: ContextOf, session: SessionOf, app_id: AppId, run_id: RunId) -> Response:
+    """Begins a held run again, with its input, on what is live now. Needs update apps/runs.
+
+    Nodes that ended run again, and answers are dropped. A run that is not held answers 409 with the code not_held.
+    """
+    path = await path_of_run(context, session, app_id, run_id)
+    pins = await anyio.to_thread.run_sync(_live_pins, context, session, app_id, limiter=context.journal.threads)
+    return await context.journal.forward(session.api.credentials[0], "POST", f"{path}/restart", body=pins)
+
+
+@router.post("/release", responses=documented(One[BackgroundRun], 404, 409, 501, says="The run, queued or waiting."))
+async def release_run(context: ContextOf, session: SessionOf, app_id: AppId, run_id: RunId) -> Response:
+    """Lets a held run go on where it was, on its own version, unless that is rejected. Needs update apps/runs."""
+    path = await path_of_run(context, session, app_id, run_id)
+    return await context.journal.forward(session.api.credentials[0], "POST", f"{path}/release", body={})
 
 
 @router.get("/events", responses=documented(BackgroundEvents, 404, 501))
@@ -49,14 +69,11 @@ async def events(
     ] = 0,
 ) -> Response:
     """Returns events of a background run in order, without gaps. It answers as soon as there is one, or the run has ended."""
-    path = await _path(context, session, app_id, run_id)
+    path = await path_of_run(context, session, app_id, run_id)
     query = [("after", str(after)), ("limit", str(limit)), ("wait", str(wait))]
     return await context.journal.forward(session.api.credentials[0], "GET", f"{path}/events", query, wait=wait)
 
 
-async def _path(context: ContextOf, session: SessionOf, app_id: str, run_id: str) -> str:
-    """Returns the run's path at the journal. Raises HttpProblem: 501 without a journal, and 404."""
-    path = await path_of(context, session, app_id, context.journal)
-    if not is_id(run_id):
-        raise unknown_id("run", run_id)
-    return f"{path}/runs/{run_id.lower()}"
+def _live_pins(context: ApiContext, session: CallerSession, app_id: str) -> dict[str, str]:
+    _, app = context.open(session, APPS, app_id)
+    return live_pins(session.api, app)

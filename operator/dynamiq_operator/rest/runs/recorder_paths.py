@@ -17,6 +17,7 @@ from dynamiq_operator.rest.context import KIND_NAMES, ApiContext
 from dynamiq_operator.rest.http.errors import unknown_id
 from dynamiq_operator.rest.http.recorder import RecorderClient
 from dynamiq_operator.rest.http.sessions import CallerSession
+from dynamiq_operator.rest.reads.rows import is_id
 from dynamiq_operator.rest.runs.filters import Pairs, RunFilters
 
 NO_FILTERS = RunFilters([], None, None)
@@ -29,6 +30,14 @@ async def path_of(context: ApiContext, session: CallerSession, app_id: str, serv
     """
     path, _ = await filtered(context, session, app_id, NO_FILTERS, server)
     return path
+
+
+async def path_of_run(context: ApiContext, session: CallerSession, app_id: str, run_id: str) -> str:
+    """Returns a background run's path at the journal. Raises HttpProblem: 501 without a journal, and 404."""
+    path = await path_of(context, session, app_id, context.journal)
+    if not is_id(run_id):
+        raise unknown_id("run", run_id)
+    return f"{path}/runs/{run_id.lower()}"
 
 
 async def filtered(

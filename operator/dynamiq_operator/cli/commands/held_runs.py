@@ -1,0 +1,84 @@
+"""`restart-runs`, `release-runs`: begin held background runs of an App again on what is live, or let them go on. They first show which."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+
+from dynamiq_operator.cli import background_runs, confirm, parsing, run_arguments
+from dynamiq_operator.cli.context import CommandContext
+from dynamiq_operator.cli.output import safe
+from dynamiq_operator.cli.recorder import JOURNAL, RecorderClient
+from dynamiq_operator.views import background_runs as view
+
+SHOWN = 20
+"""Runs that the preview names, at most."""
+RESTART = "restart-runs"
+
+
+def add_arguments(command: parsing.Parser) -> None:
+    how = (
+        "Nodes that ended run again, and answers are dropped: the run begins again with its input, on what the App serves now."
+        if command.prog.endswith(RESTART)
+        else "Each goes on where it was, on the version that it began with. Runs of a rejected version stay held."
+    )
+    parsing.describe(
+        command,
+        f"{how} It shows which runs these are, and asks. Those that are not held stay as they are.",
+        ("support 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11", "support --all-held --preview", "support --all-held --yes"),
+        parsing.NO_OP_EXITS,
+    )
+    command.check = _wrong
+    parsing.app(command)
+    command.add_argument("run", type=run_arguments.run_id, metavar="RUN", nargs="*", help="ids of the runs: `runs APP --open` shows them")
+    command.add_argument("--all-held", action="store_true", help="all held runs of the App")
+    parsing.add_preview_flags(command)
+
+
+def _wrong(options: argparse.Namespace) -> str:
+    if bool(options.run) is options.all_held:
+        return "name the runs, or all that are held by --all-held" + (", not both" if options.run else "")
+    return ""
+
+
+def run(context: CommandContext) -> int:
+    options = context.options
+    journal = RecorderClient(context, JOURNAL)
+    path = f"{journal.app(options.app)}/runs"
+    if options.all_held:
+        chosen = list(journal.paged(path, [background_runs.OPEN], parsing.LIMIT_MOST))
+    else:
+        chosen = [journal.data(f"{path}/{each}") for each in dict.fromkeys(options.run)]
+    runs = [each for each in chosen if each["state"] == "held"]
+    if not runs:
+        context.print_data([], ())
+        others = ", ".join(safe(f"{each['id']} is {each['state']}") for each in chosen) if not options.all_held else ""
+        context.err.lines([f"no background run of {safe(options.app)} is held{f': {others}' if others else ''}"])
+        return 0
+    is_restart = options.command == RESTART
+    body, on = _live_pins(context) if is_restart else ({}, "")
+    data = {"namespace": context.namespace, "app": options.app, "runs": [each["id"] for each in runs], **body}
+    if not confirm.agreed(context, _preview(context, runs, on), data):
+        return confirm.nothing_done(context)
+    done = [journal.change(f"{path}/{each['id']}", "restart" if is_restart else "release", body) for each in runs]
+    if not context.print_data(done, (safe(each["id"]) for each in done)):
+        context.err.lines([f"background runs of {safe(options.app)}: {len(done)} {'begin again' if is_restart else 'released'}"])
+    return 0
+
+
+def _live_pins(context: CommandContext) -> tuple[dict[str, str], str]:
+    """Returns the pins that the App serves, and their row in words."""
+    from dynamiq_operator.actions.running import app_manifest, live_pins
+
+    app = app_manifest(context.api, context.namespace, context.options.app)
+    pins, live = live_pins(context.api, app), app["status"]["live"]
+    return pins, f" on {live['workflowVersion']} (#{live['sequence']})"
+
+
+def _preview(context: CommandContext, runs: Sequence[view.Data], on: str) -> Iterator[str]:
+    verb = "restart" if context.options.command == RESTART else "release"
+    yield f"{verb} {len(runs)} background run{'s' if len(runs) != 1 else ''} of {context.options.app} in {context.namespace}{on}"
+    for each in runs[:SHOWN]:
+        yield f"  {each['id']} {view.state_of(each)}" + (f", at node {each['node']}" if each["node"] else "")
+    if len(runs) > SHOWN:
+        yield f"  and {len(runs) - SHOWN} more"
