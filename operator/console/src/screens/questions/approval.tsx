@@ -1,3 +1,4 @@
+import { Fragment } from "preact";
 import { useState } from "preact/hooks";
 import { approval, asText, type Filled, hiddenIn, inSight, paramsOf, wrongParams } from "../../pure/questions.ts";
 import { Action } from "../../ui/action.tsx";
@@ -19,14 +20,14 @@ export function ApprovalForm({ question, right, isSending, send }: FormProps) {
       {fixed.length > 0 && (
         <dl class="facts">
           {fixed.map(([name, value]) => (
-            <div key={name}>
+            <Fragment key={name}>
               <dt>
                 <Verbatim text={name} />
               </dt>
               <dd>
                 <Verbatim text={asText(value)} />
               </dd>
-            </div>
+            </Fragment>
           ))}
         </dl>
       )}

@@ -115,7 +115,7 @@ function Item({ app, rights, question, version, isOpen, isGone, onToggle }: Item
           <div>
             <button type="button" class="button" aria-expanded={isOpen} onClick={onToggle}>
               {isOpen ? "Close" : "Answer…"}
-              <span class="hidden-label">: {node}</span>
+              <span class="hidden-label"> {node}</span>
             </button>
           </div>
           {isOpen && <Answer {...{ app, question, isGone, right: rights?.runs_answer, onDone: onToggle }} />}
