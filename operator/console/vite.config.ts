@@ -25,7 +25,7 @@ const loader: Plugin = {
 };
 const LOADER = `
 const styles = {};
-const read = (file) => styles[file] ??= new Promise((done, failed) => {
+const read = (file) => styles[file] ??= document.querySelector('[href$="' + file + '"]') || new Promise((done, failed) => {
   const link = document.createElement("link");
   link.rel = "stylesheet";
   link.href = "/console/" + file;

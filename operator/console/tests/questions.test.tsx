@@ -57,7 +57,7 @@ it("an open question is above the runs, with row, node, age and its text as it i
   await kit.says("1 open", section);
   await kit.until(() => section.querySelector("li p")?.textContent?.startsWith("v2"));
   await kit.says(/approve ?run 5f0c2b1e ?asked .* ago/, section);
-  const prompt = await kit.region("Approve the refund", section);
+  const prompt = await kit.region(`Question approve:1 of run ${SHORT}`, section);
   expect(prompt.textContent).toBe(PAY.prompt?.replace(HIDDEN, "U+202E"));
   expect(prompt.querySelectorAll("a, b, strong")).toHaveLength(0);
   expect(kit.textOf(prompt.querySelector(".hidden-character") as Element)).toBe("U+202E");
@@ -191,6 +191,14 @@ it("who may read and not answer sees the question, and which role is missing", a
     await kit.has(button, "aria-disabled");
     expect(kit.describes(button)).toContain(cast.ROLE);
   }
+});
+
+it("whose right to list runs ends sees no question any more", async () => {
+  await shown([PAY]);
+  api.refuse(403, "you may not", READ_QUESTIONS, { code: "forbidden" });
+  await kit.returned();
+  await kit.until(() => !kit.isThere("region", SECTION));
+  expect(kit.textOf(await kit.link("Runs"))).toBe("Runs");
 });
 
 describe("the tab of an App's runs", () => {

@@ -39,10 +39,7 @@ export function AppTabs({ id, current }: { id: string; current: AppTab }) {
 }
 
 function useQuestionCount(id: string, areShown: boolean): number {
-  const { data, problem, refresh } = useQuestions(id);
-  const status = problem.value?.status;
-  // Without a journal, or the right, it stays so while the page is open.
-  const isClosed = status === 501 || status === 403;
-  usePoll(areShown ? SHOWN_AGAIN_AFTER : COUNTED_AGAIN_AFTER, () => isClosed || void refresh());
-  return isClosed ? 0 : (data.value?.pagination.total_count ?? 0);
+  const { found, look } = useQuestions(id);
+  usePoll(areShown ? SHOWN_AGAIN_AFTER : COUNTED_AGAIN_AFTER, look);
+  return found?.pagination.total_count ?? 0;
 }

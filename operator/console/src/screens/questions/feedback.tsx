@@ -3,7 +3,6 @@ import {
   type Choices,
   type Chosen,
   feedback,
-  inSight,
   isFree,
   lackOf,
   NOTHING_CHOSEN,
@@ -93,7 +92,7 @@ function Part({ asked, chosen, onChoose }: PartProps) {
       )}
       {own !== undefined && (
         <LinesField
-          label={`Your own answer: ${inSight(asked.question)}`}
+          label="Your own answer"
           required
           value={own}
           onChange={(text) => onChoose({ ...chosen, own: text })}

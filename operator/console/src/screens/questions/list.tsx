@@ -1,4 +1,4 @@
-import { useId, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { versionOf } from "../../pure/open-runs.ts";
 import { isWithoutContent, keyOf } from "../../pure/questions.ts";
 import { count, shortId } from "../../pure/run-words.ts";
@@ -14,7 +14,7 @@ import { Verbatim } from "./verbatim.tsx";
 
 /** The oldest open questions of an App's runs, each with a form made of it. What is being answered stays, also if the question is gone. */
 export function QuestionList({ app }: { app: App }) {
-  const found = useQuestions(app.id).data.value;
+  const { found } = useQuestions(app.id);
   const rights = useRights(app.id).data.value;
   const runs = useOpenRuns(app.id).data.value?.data;
   const rows = useRows(app);
@@ -70,13 +70,12 @@ interface ItemProps {
 }
 
 function Item({ app, rights, question, version, isOpen, isGone, onToggle }: ItemProps) {
-  const { run_id, node, name, prompt, asked_at, expires_at } = question;
-  const title = useId();
+  const { id, run_id, node, name, prompt, asked_at, expires_at } = question;
   const isClosed = isWithoutContent(question) && !rights?.run_contents.allowed;
   return (
-    <li class="column" aria-labelledby={title}>
+    <li class="column">
       <div>
-        <h3 id={title}>
+        <h3>
           <Verbatim text={name ?? node} />
         </h3>
         <p class="small muted buttons">
@@ -108,7 +107,7 @@ function Item({ app, rights, question, version, isOpen, isGone, onToggle }: Item
         <>
           {prompt && (
             // biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls can be scrolled by keys
-            <section class="text" tabIndex={0} aria-labelledby={title}>
+            <section class="text" tabIndex={0} aria-label={`Question ${id} of run ${shortId(run_id)}`}>
               <Verbatim text={prompt} />
             </section>
           )}

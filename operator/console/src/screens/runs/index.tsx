@@ -77,7 +77,7 @@ export function RunsTab({ app, rights }: { app: App; rights?: AppRights }) {
 /** The questions that wait for a person, once there are any: a form for one that is gone stays. */
 function Questions({ app }: { app: App }) {
   const had = useRef(false);
-  const found = useQuestions(app.id).data.value;
+  const { found } = useQuestions(app.id);
   had.current ||= Boolean(found?.data.length);
   return had.current ? <QuestionList app={app} /> : null;
 }
