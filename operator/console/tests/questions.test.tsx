@@ -144,6 +144,21 @@ it("several questions are answered by choices and a text of one's own", async ()
   });
 });
 
+it("one of several questions without options is answered by a text", async () => {
+  const section = await opened([
+    asked({
+      questions: parts()
+        .slice(1)
+        .map((each) => ({ ...each, options: null })),
+    }),
+  ]);
+  await kit.write("Your own answer", "Sales", section);
+  await kit.press("Send the answer", section);
+  await kit.until(() => api.calls(ANSWER).length > 0);
+  const answers = [{ question_id: "copies", selected: [], custom_text: "Sales" }];
+  expect(kit.sent()).toMatchObject({ data: { answers } });
+});
+
 describe("an answer that is refused", () => {
   it.each([
     [409, "already_answered", "Somebody else answered this question."],

@@ -84,7 +84,7 @@ describe("one of several questions", () => {
 });
 
 describe("an answer", () => {
-  const both = asked({ questions: [part(), part({ id: "copies", options: [] })] });
+  const both = asked({ questions: [part(), part({ id: "copies", options: null })] });
 
   it.each([
     [asked(), " ", {}, "write an answer first"],

@@ -79,7 +79,7 @@ export type Choices = Record<string, Chosen>;
 export const NOTHING_CHOSEN: Chosen = { selected: [] };
 
 /** Whether only a text of one's own can answer it. */
-export const isFree = ({ options }: AskedInParts) => options.length === 0;
+export const isFree = ({ options }: AskedInParts) => !options?.length;
 
 /** What is chosen once an option was pressed, or, without one, `Other`. */
 export function withChoice({ multi_select }: AskedInParts, { selected, own }: Chosen, option?: string): Chosen {

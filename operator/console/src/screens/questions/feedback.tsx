@@ -71,7 +71,7 @@ function Part({ asked, chosen, onChoose }: PartProps) {
         )}
         <Verbatim text={asked.question} />
       </legend>
-      {asked.options.map(({ label, description }) => (
+      {asked.options?.map(({ label, description }) => (
         <label key={label}>
           <input {...input} checked={chosen.selected.includes(label)} onChange={() => press(label)} />
           <span>
