@@ -4,6 +4,7 @@ import { READ_OPEN_RUNS, told } from "./document.ts";
 
 export const READ_OPEN_RUN = "GET /v1/apps/{app_id}/runs/{run_id}";
 export const READ_RUN_EVENTS = "GET /v1/apps/{app_id}/runs/{run_id}/events";
+export const READ_QUESTIONS = "GET /v1/apps/{app_id}/questions";
 export const OPEN_RUN = told(READ_OPEN_RUN).id;
 export const RUN = "28189231-788e-51ad-b0bc-a57a4d6dd953";
 const [APP, ROW, OLDER] = ["3d5626ad", "d5c46970", "2b16ee76"].map((each) => `${each}-7fe4-5c0b-95e9-77a4ed2fb255`) as [
@@ -49,11 +50,45 @@ export const openPage = (
   pagination: { page: 1, page_size: 100, page_count: 1, total_count },
 });
 
+/** An open question: an approval, whose amount may be changed. */
+export const question = (parts: Partial<Schemas["OpenQuestion"]> = {}): Schemas["OpenQuestion"] => ({
+  ...(told(READ_QUESTIONS)[0] as Schemas["OpenQuestion"]),
+  ...parts,
+});
+
+/** What a run asks in two parts: one of some, or another text; and as many as one likes. */
+export const parts = (long = "The letter to the customer"): Schemas["StructuredQuestion"][] => [
+  {
+    ...{ id: "tone", header: "Tone", question: long, multi_select: false, allow_custom_answer: true },
+    options: [
+      { label: "Kind", description: long },
+      { label: "Short", description: null },
+    ],
+  },
+  {
+    ...{ id: "copies", header: null, question: "Who gets a copy?", multi_select: true, allow_custom_answer: false },
+    options: ["Sales", "Law"].map((label) => ({ label, description: null })),
+  },
+];
+
+/** A question whose answer is a text, or has parts. */
+export const asked = (parts: Partial<Schemas["OpenQuestion"]> = {}): Schemas["OpenQuestion"] =>
+  question({
+    ...{ id: "ask:1", type: "human_feedback", node: "ask", name: null, prompt: "Which of the two?" },
+    ...{ params: null, editable_params: [], ...parts },
+  });
+
+/** Open questions, on one page. */
+export const questions = (data: Schemas["OpenQuestion"][], total_count = data.length): Schemas["QuestionPage"] => ({
+  data,
+  pagination: { page: 1, page_size: 25, page_count: 1, total_count },
+});
+
 /** The events of a run, from its begin. */
 export const events = (...types: [type: string, data?: Record<string, unknown>][]): Schemas["BackgroundEvent"][] =>
   types.map(([type, data = {}], at) => ({ sequence: at + 1, type, timestamp: BEGAN, data }));
 
-/** One that runs in a node with a long name, and one that waits for a pod, of a version that is not known. */
+/** Questions with long texts; a run in a node with a long name, and one that waits for a pod, of a version that is not known. */
 export function openAnswers(unbroken: string, long: string): Record<string, unknown> {
   const waits = { status: "created", state: "queued", node: null, workflow_hash: null, started_at: null } as const;
   const began = events(["run.accepted"], ["run.started"], ["node.started", { id: unbroken, attempt: 2 }]);
@@ -61,6 +96,10 @@ export function openAnswers(unbroken: string, long: string): Record<string, unkn
     [READ_OPEN_RUNS]: openPage([open({ node: unbroken }), open({ ...waits, id: OPEN_RUN.replace("5f", "60") })]),
     [READ_OPEN_RUN]: { data: open({ session_id: unbroken, node: long, output: long }) },
     [READ_RUN_EVENTS]: { data: began, ended: true },
+    [READ_QUESTIONS]: questions([
+      question({ node: unbroken, prompt: long, params: { amount: 40, [unbroken]: { long } } }),
+      asked({ questions: parts(long) }),
+    ]),
   };
 }
 

@@ -23,6 +23,10 @@ export const readApp = (id: string, signal: AbortSignal): Promise<App> =>
 export const readRights = (app: string, signal: AbortSignal): Promise<AppRights> =>
   dataOf(GET("/v1/apps/{app_id}/rights", { params: { path: { app_id: app } }, signal }));
 
+/** The oldest open questions of an App's background runs, and how many there are. */
+export const readQuestions = (app_id: string, signal: AbortSignal) =>
+  call(GET("/v1/apps/{app_id}/questions", { params: { path: { app_id } }, signal }));
+
 /** One row, whole; `deployable`: with whether it could be brought back. */
 export const readRow = (app: string, row: string, signal: AbortSignal, deployable?: true): Promise<OneDeployment> => {
   const path = { app_id: app, deployment_id: row };

@@ -15,6 +15,8 @@ import type {
 import { call, DELETE, dataOf, GET, POST } from "./client.ts";
 import type { Problem } from "./problem.ts";
 
+export type RunAct = "cancel" | "restart" | "release";
+
 /** Whether the API has no recorder to ask, and will have none soon. */
 export const isUnrecorded = (problem: Problem | undefined) => problem?.code === "no_recorder";
 
@@ -39,8 +41,9 @@ export const readRunEvents = (app_id: string, run_id: string, after: number, sig
   return call(GET("/v1/apps/{app_id}/runs/{run_id}/events", { params, signal }));
 };
 
-export const cancelRun = (app_id: string, run_id: string): Promise<BackgroundRun> =>
-  dataOf(POST("/v1/apps/{app_id}/runs/{run_id}/cancel", { params: { path: { app_id, run_id } } }));
+/** What is done with a background run: `restart` begins a held one again on what is live, `release` lets it go on where it was. */
+export const actOnRun = (app_id: string, run_id: string, act: RunAct): Promise<BackgroundRun> =>
+  dataOf(POST(`/v1/apps/{app_id}/runs/{run_id}/${act}`, { params: { path: { app_id, run_id } } }));
 
 export const readRun = (run: string, withContent: boolean, signal: AbortSignal): Promise<WholeRun> => {
   const params = { path: { run_id: run }, query: { include: withContent ? "content" : undefined } };

@@ -1,44 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { aboutOf, versionOf, withEvents } from "./open-runs.ts";
-import type { BackgroundEvent, BackgroundRun, Row } from "./shapes.ts";
-
-const event = (sequence: number, type: string, data: Record<string, unknown> = {}): BackgroundEvent => ({
-  ...{ sequence, type, data },
-  timestamp: "2026-11-24T22:31:02.204000Z",
-});
-const ACCEPTED = event(1, "run.accepted");
-const STARTED = event(2, "node.started", { id: "answer" });
-
-describe("the log of a run", () => {
-  it("has the newest event first, and each once", () => {
-    const first = withEvents(undefined, { data: [ACCEPTED], ended: false });
-    const log = withEvents(first, { data: [ACCEPTED, STARTED], ended: true });
-    expect(log).toEqual({ last: 2, shown: [STARTED, ACCEPTED], ended: true });
-  });
-
-  it("leaves out parts of texts, and goes on after them", () => {
-    const found = withEvents(undefined, {
-      data: [ACCEPTED, event(2, "node.output.delta", { text: "He" })],
-      ended: false,
-    });
-    expect(found).toEqual({ last: 2, shown: [ACCEPTED], ended: false });
-    expect(withEvents(found, { data: [], ended: false })).toEqual(found);
-  });
-
-  it("keeps the newest 500", () => {
-    const data = Array.from({ length: 600 }, (_, at) => event(at + 1, "node.ended"));
-    const { shown, last } = withEvents(undefined, { data, ended: false });
-    expect([shown.length, shown[0]?.sequence, last]).toEqual([500, 600, 600]);
-  });
-});
-
-it.each([
-  [STARTED, "answer"],
-  [event(3, "node.started", { id: "answer", attempt: 2 }), "answer (attempt 2)"],
-  [event(3, "run.resumed", { attempt: 2 }), "(attempt 2)"],
-  [event(3, "run.completed", { id: "5f0c2b1e", output: "<b>" }), ""],
-  [event(3, "node.started"), ""],
-])("of %o it says: %s", (given, says) => expect(aboutOf(given)).toBe(says));
+import { versionOf, waitOf, waysOn } from "./open-runs.ts";
+import type { BackgroundRun, Row } from "./shapes.ts";
+import { moment } from "./time.ts";
 
 describe("the version of a run", () => {
   const row = (sequence: number, version: string, hash: string | null) =>
@@ -47,12 +10,30 @@ describe("the version of a run", () => {
   const rows = [row(3, "v2", "sha256:bb"), row(2, "v2", "sha256:bb"), row(1, "v1", "sha256:aa"), row(0, "v0", null)];
 
   it.each([
-    ["sha256:aa", "v1 #1"],
-    ["aa", "v1 #1"],
+    ["sha256:aa", "v1 (#1)"],
+    ["aa", "v1 (#1)"],
     ["sha256:bb", "v2"],
     ["sha256:cc", "—"],
     [null, "—"],
   ])("with the flow %s is %s", (hash, says) => expect(versionOf(run(hash), rows)).toBe(says));
 
   it("is unknown without rows", () => expect(versionOf(run("aa"), undefined)).toBe("—"));
+});
+
+describe("a run that does nothing", () => {
+  const runs = { state: "running", awaiting_input: false, resume_at: null, hold_reason: null } as const;
+  const at = "2026-11-26T18:25:07Z";
+
+  it.each([
+    [{}, "", []],
+    [{ awaiting_input: true }, "waits for a person", []],
+    [{ state: "waiting", awaiting_input: true, resume_at: at }, "waits for a person", []],
+    [{ state: "waiting", resume_at: at }, `waits until ${moment(at)}`, []],
+    [{ state: "queued", resume_at: at }, "", []],
+    [{ state: "held", awaiting_input: true, hold_reason: "Rejected" }, "held: Rejected", ["Restart"]],
+    [{ state: "held", hold_reason: "ImageMissing" }, "held: ImageMissing", ["Restart", "Release"]],
+  ] as const)("%o says: %s", (parts, says, ways) => {
+    expect(waitOf({ ...runs, ...parts })).toBe(says);
+    expect(waysOn({ ...runs, ...parts })).toEqual(ways);
+  });
 });

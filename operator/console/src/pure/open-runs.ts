@@ -1,35 +1,28 @@
-/** Background runs and their events in words. Pure. */
+/** Background runs in words. Pure. */
+import { titleOf } from "./row-words.ts";
 import { NONE } from "./run-words.ts";
-import type { BackgroundEvent, BackgroundRun, Row, Schemas } from "./shapes.ts";
+import type { BackgroundRun, Row } from "./shapes.ts";
+import { moment } from "./time.ts";
 
-/** Events that are kept at once: older ones are left out. */
-const KEPT = 500;
-
-/** What is known of a run's events, the newest first. */
-export interface EventLog {
-  /** The number of the last one, also if it is not shown. */
-  last: number;
-  shown: BackgroundEvent[];
-  ended: boolean;
-}
-
-/** A log with what came after it. Parts of texts, which are many, are left out; what came twice is there once. */
-export function withEvents(log: EventLog | undefined, { data, ended }: Schemas["BackgroundEvents"]): EventLog {
-  const { last = 0, shown = [] } = log ?? {};
-  const fresh = data.filter(({ sequence }) => sequence > last);
-  const worth = fresh.filter(({ type }) => !type.endsWith(".delta")).reverse();
-  return { last: fresh.at(-1)?.sequence ?? last, shown: [...worth, ...shown].slice(0, KEPT), ended };
-}
-
-/** `answer (attempt 2)`: what an event is about, as far as the caller may know it. */
-export function aboutOf({ type, data }: BackgroundEvent): string {
-  const node = type.startsWith("node.") && data.id;
-  return [node, Number(data.attempt) > 1 && `(attempt ${data.attempt})`].filter(Boolean).join(" ");
-}
-
-/** `v2 #12`: the version of a run's flow, and its row if no other one has this flow. */
-export function versionOf({ workflow_hash: hash }: BackgroundRun, rows: Row[] = []): string {
+/** `v2 (#12)`: the version of a run's flow, and its row if no other one has this flow. */
+export function versionOf(run: Pick<BackgroundRun, "workflow_hash"> | undefined, rows: Row[] = []): string {
+  const hash = run?.workflow_hash;
   const [row, other] = rows.filter(({ flow_hash }) => hash && flow_hash?.endsWith(hash));
   if (!row) return NONE;
-  return `${row.workflow_version?.version}${other ? "" : ` #${row.sequence}`}`;
+  return other ? `${row.workflow_version?.version}` : titleOf(row);
+}
+
+type Waiting = Pick<BackgroundRun, "state" | "awaiting_input" | "resume_at" | "hold_reason">;
+
+/** Why a run does nothing: `waits for a person`, `waits until 26 Nov 2026, 18:25:07`, `held: Rejected`. Empty where it does. */
+export function waitOf({ state, awaiting_input, resume_at, hold_reason }: Waiting): string {
+  if (state === "held") return `held: ${hold_reason}`;
+  if (awaiting_input) return "waits for a person";
+  return state === "waiting" && resume_at ? `waits until ${moment(resume_at)}` : "";
+}
+
+/** What a person can do with a held run but cancel it. The version of a rejected one never runs again. */
+export function waysOn({ state, hold_reason }: Waiting): ("Restart" | "Release")[] {
+  if (state !== "held") return [];
+  return hold_reason === "Rejected" ? ["Restart"] : ["Restart", "Release"];
 }

@@ -93,6 +93,10 @@ export type RunPage = Schemas["RunPage"];
 /** A run in the background, as the journal has it until a while after its end. */
 export type BackgroundRun = Schemas["BackgroundRun"];
 export type BackgroundEvent = Schemas["BackgroundEvent"];
+/** An open question of a background run to a person. Its texts are null for who may not read what runs are given. */
+export type Question = Schemas["OpenQuestion"];
+export type AskedInParts = Schemas["StructuredQuestion"];
+export type RunInput = Schemas["RunInput"];
 /** What a list is asked for: filters, order, page or cursor, by their names in the API. */
 export type RunQuery = Record<string, string | string[] | number | undefined>;
 

@@ -29,6 +29,7 @@ const LOOKS: Record<string, Look> = {
   Succeeded: { tone: "good", shape: "check" },
   Created: { tone: "busy", shape: "clock" },
   Started: { tone: "busy", shape: "ring", spins: true },
+  Paused: { tone: "warn", shape: "clock" },
   Completed: { tone: "good", shape: "check" },
   refused: { tone: "warn", shape: "warning" },
   timed_out: { tone: "bad", shape: "clock" },

@@ -93,7 +93,7 @@ function Screen({ app, place, rights }: { app: App; place: AppPlace; rights?: Ap
     case "rollout":
       return <RolloutScreen key={place.rowId} app={app} rowId={place.rowId as string} rights={rights} />;
     case "runs":
-      return <RunsTab app={app} />;
+      return <RunsTab app={app} rights={rights} />;
     case "monitoring":
       return <MonitoringTab app={app} />;
     case "configuration":

@@ -4,48 +4,60 @@ import { useWrite } from "../../state/write.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { ProblemNotice } from "../../ui/problem.tsx";
 
-interface Props {
-  /** What cannot be taken back, as its button says it: `Delete`. */
+/** What can be done with a run and not be taken back. */
+export interface Deed {
+  /** As its button says it: `Delete`. */
   does: string;
   /** What it means, before it is done. */
   says: string;
-  right?: Right;
   why?: string | false;
   undone: string;
   gone?: string;
   act: () => Promise<unknown>;
   onDone: () => void;
-  /** Beside the button. */
+}
+
+interface Props {
+  right?: Right;
+  deeds: Deed[];
+  /** What is asked about at first. */
+  first?: string;
+  /** Beside the buttons. */
   children?: ComponentChildren;
 }
 
 /** The foot of a run's dialog: what can be done with the run, once more asked about. */
-export function Foot({ does, says, right, why, undone, gone, act, onDone, children }: Props) {
+export function Foot({ right, deeds, first, children }: Props) {
   const write = useWrite();
-  const [isAsking, ask] = useState(false);
-  const doIt = async () => {
-    if (!(await write.run(act))) return;
-    ask(false);
-    onDone();
+  const [asked, ask] = useState(right?.allowed === false ? undefined : first);
+  const [tried, keep] = useState<Deed>();
+  const deed = deeds.find(({ does, why }) => does === asked && !why);
+  const doIt = async (deed: Deed) => {
+    keep(deed);
+    if (!(await write.run(deed.act))) return;
+    ask(undefined);
+    deed.onDone();
   };
   return (
     <footer>
-      <ProblemNotice problem={write.problem} undone={undone} gone={gone} />
+      <ProblemNotice problem={write.problem} undone={tried?.undone ?? ""} gone={tried?.gone} />
       <div class="buttons end">
-        {isAsking ? (
+        {deed ? (
           <>
-            <span>{says}</span>
-            <Action onClick={() => ask(false)}>Keep it</Action>
-            <Action kind="danger" disabled={write.isBusy} onClick={() => void doIt()}>
-              {does} this run
+            <span>{deed.says}</span>
+            <Action onClick={() => ask(undefined)}>Keep it</Action>
+            <Action kind="danger" disabled={write.isBusy} onClick={() => void doIt(deed)}>
+              {deed.does} this run
             </Action>
           </>
         ) : (
           <>
             {children}
-            <Action right={right} why={why} kind="danger" onClick={() => ask(true)}>
-              {does}…
-            </Action>
+            {deeds.map(({ does, why }) => (
+              <Action key={does} right={right} why={why} kind="danger" onClick={() => ask(does)}>
+                {does}…
+              </Action>
+            ))}
           </>
         )}
       </div>

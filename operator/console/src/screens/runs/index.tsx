@@ -2,9 +2,10 @@ import { useEffect, useRef } from "preact/hooks";
 import { isUnrecorded, readRuns } from "../../api/runs.ts";
 import { asRunQuery, asRunSearch, isRunFiltered, type RunFilters, readRunFilters } from "../../pure/run-filters.ts";
 import { count } from "../../pure/run-words.ts";
-import type { App } from "../../pure/shapes.ts";
+import type { App, AppRights } from "../../pure/shapes.ts";
 import { onReturn } from "../../state/connection.ts";
 import { useLocation } from "../../state/location.tsx";
+import { useQuestions } from "../../state/questions.ts";
 import { Action } from "../../ui/action.tsx";
 import { usePoll } from "../../ui/poll.ts";
 import { Empty, Failure, Skeleton, Trouble } from "../../ui/states.tsx";
@@ -12,6 +13,7 @@ import { Unrecorded } from "../monitoring/unrecorded.tsx";
 import { RunFilterBar } from "./filters.tsx";
 import { RunList } from "./list.ts";
 import { OpenRuns } from "./open-runs.tsx";
+import { QuestionList } from "./parts.ts";
 import "./runs.css";
 import { RunTable } from "./table.tsx";
 
@@ -20,7 +22,7 @@ const LOOKED_AGAIN_AFTER = 4_000;
 export let shownList: RunList | undefined;
 
 /** The Runs tab: the background runs of an App that have not ended, and every run that was recorded. */
-export function RunsTab({ app }: { app: App }) {
+export function RunsTab({ app, rights }: { app: App; rights?: AppRights }) {
   const { route } = useLocation();
   const filters = useFilters(app.id);
   const list = useList(app.id, filters);
@@ -31,7 +33,8 @@ export function RunsTab({ app }: { app: App }) {
   if (isUnrecorded(problem)) return <Unrecorded />;
   return (
     <>
-      <OpenRuns app={app} every={LOOKED_AGAIN_AFTER} />
+      <Questions app={app} />
+      <OpenRuns app={app} right={rights?.runs_score} every={LOOKED_AGAIN_AFTER} />
       <section class="panel history runs" aria-label="Runs">
         <header>
           <h2>
@@ -69,6 +72,14 @@ export function RunsTab({ app }: { app: App }) {
       </section>
     </>
   );
+}
+
+/** The questions that wait for a person, once there are any: a form for one that is gone stays. */
+function Questions({ app }: { app: App }) {
+  const had = useRef(false);
+  const { found } = useQuestions(app.id);
+  had.current ||= Boolean(found?.data.length);
+  return had.current ? <QuestionList app={app} /> : null;
 }
 
 /** The filters of the address; under a dialog that another tab's link opened, those that were there. */

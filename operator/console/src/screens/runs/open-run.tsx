@@ -1,6 +1,7 @@
 import { useEffect } from "preact/hooks";
-import { cancelRun, readOpenRun, readRunEvents } from "../../api/runs.ts";
-import { aboutOf, type EventLog, versionOf, withEvents } from "../../pure/open-runs.ts";
+import { actOnRun, type RunAct, readOpenRun, readRunEvents } from "../../api/runs.ts";
+import { versionOf, waitOf, waysOn } from "../../pure/open-runs.ts";
+import { aboutOf, type EventLog, withEvents } from "../../pure/run-events.ts";
 import { shortId, took } from "../../pure/run-words.ts";
 import type { App, BackgroundRun } from "../../pure/shapes.ts";
 import { plural } from "../../pure/texts.ts";
@@ -15,21 +16,24 @@ import { Status } from "../../ui/status.tsx";
 import { Time } from "../../ui/time.tsx";
 import { toast } from "../../ui/toasts.tsx";
 import { Content } from "./content.tsx";
-import { Foot } from "./foot.tsx";
+import { type Deed, Foot } from "./foot.tsx";
 import { IdOf, Tiles } from "./tiles.tsx";
 
 const LOOKED_AGAIN_AFTER = 1_000;
+const NEXT = "it ends at its next node";
 
 interface Props {
   app: App;
   runId: string;
   right?: Right;
+  /** What is asked about at first: `Cancel`. */
+  first?: string;
   /** Called if the journal has it no more. */
   onGone: () => void;
 }
 
 /** A background run, and its events as they come, until it ends. */
-export function OpenRun({ app, runId, right, onGone }: Props) {
+export function OpenRun({ app, runId, right, first, onGone }: Props) {
   const key = `open-run ${runId}`;
   const query = useQuery(key, (signal) => readOpenRun(app.id, runId, signal));
   const events: Query<EventLog> = useQuery(`run-events ${runId}`, async (signal) => {
@@ -71,23 +75,39 @@ export function OpenRun({ app, runId, right, onGone }: Props) {
           </div>
         </footer>
       ) : (
-        <Foot
-          does="Cancel"
-          says="It ends at its next node. What its nodes have done stays."
-          right={right}
-          why={run?.cancel_requested && "it ends at its next node"}
-          undone="The run goes on"
-          act={async () => {
-            const canceled = await cancelRun(app.id, runId);
-            update<BackgroundRun>(key, () => canceled);
-            // One that ended by itself meanwhile stays as it is.
-            toast(`Run ${shortId(runId)}: ${canceled.ended_at ? canceled.status : "it ends at its next node"}`);
-          }}
-          onDone={() => refresh("open-runs")}
-        />
+        // What a held run lets do is known with it.
+        run && <Foot key={run.state} right={right} first={first} deeds={deedsOf(app, run)} />
       )}
     </>
   );
+}
+
+const SAYS: Record<Deed["does"], [says: string, undone: string]> = {
+  Restart: [
+    "It begins again with its input, on what is live now. What its nodes have done and asked is dropped.",
+    "The run is still held",
+  ],
+  Release: ["It goes on where it was, on its own version.", "The run is still held"],
+  Cancel: ["It ends at its next node. What its nodes have done stays.", "The run goes on"],
+};
+
+/** What can be done with a run that has not ended. */
+function deedsOf(app: App, run: BackgroundRun): Deed[] {
+  return [...waysOn(run), "Cancel"].map((does) => {
+    const [says, undone] = SAYS[does] as [string, string];
+    return {
+      ...{ does, says, undone, why: run.cancel_requested && NEXT },
+      act: async () => {
+        const after = await actOnRun(app.id, run.id, does.toLowerCase() as RunAct);
+        update<BackgroundRun>(`open-run ${run.id}`, () => after);
+        // One that ended by itself meanwhile stays as it is.
+        toast(
+          `Run ${shortId(run.id)}: ${after.ended_at ? after.status : after.cancel_requested ? NEXT : "it goes on"}`,
+        );
+      },
+      onDone: () => refresh("open-runs"),
+    };
+  });
 }
 
 function Facts({ app, run }: { app: App; run: BackgroundRun }) {
@@ -96,7 +116,7 @@ function Facts({ app, run }: { app: App; run: BackgroundRun }) {
     <Tiles
       facts={[
         ["Status", <Status key="status" word={run.status} />],
-        ["Why", run.cancel_requested && !run.ended_at ? "to be canceled at its next node" : run.reason],
+        ["Why", run.cancel_requested && !run.ended_at ? "to be canceled at its next node" : waitOf(run) || run.reason],
         ["Version", version],
         ["Node", run.node],
         ["Accepted", <Time key="accepted" at={run.accepted_at} full />],

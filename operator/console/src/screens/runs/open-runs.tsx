@@ -1,10 +1,10 @@
-import { readOpenRuns } from "../../api/runs.ts";
-import { versionOf } from "../../pure/open-runs.ts";
+import { versionOf, waitOf, waysOn } from "../../pure/open-runs.ts";
 import { count, NONE, shortId } from "../../pure/run-words.ts";
-import type { App } from "../../pure/shapes.ts";
+import type { App, BackgroundRun } from "../../pure/shapes.ts";
 import { connection } from "../../state/connection.ts";
-import { useQuery } from "../../state/query.ts";
+import { useOpenRuns } from "../../state/open-runs.ts";
 import { useRows } from "../../state/rows.ts";
+import { Action, type Right } from "../../ui/action.tsx";
 import { FigureTable } from "../../ui/figures.tsx";
 import { usePoll } from "../../ui/poll.ts";
 import { Status } from "../../ui/status.tsx";
@@ -12,13 +12,15 @@ import { Time } from "../../ui/time.tsx";
 
 interface Props {
   app: App;
+  /** To do something with a run. */
+  right?: Right;
   /** Milliseconds until it is read again. */
   every: number;
 }
 
 /** The background runs of an App that have not ended, if there are any, and the caller may see them. */
-export function OpenRuns({ app, every }: Props) {
-  const query = useQuery(`open-runs ${app.id}`, (signal) => readOpenRuns(app.id, signal));
+export function OpenRuns({ app, right, every }: Props) {
+  const query = useOpenRuns(app.id);
   const rows = useRows(app);
   const status = query.problem.value?.status;
   // Without a journal, or the right, it stays so while the page is open.
@@ -47,9 +49,10 @@ export function OpenRuns({ app, every }: Props) {
           rows={found.data.map((run) => [
             <>
               <Status word={run.status} />{" "}
-              <a class="mono" href={`/console/apps/${app.id}/runs/${run.id}?open=true`}>
+              <a class="mono" href={addressOf(app, run)}>
                 {shortId(run.id)}
               </a>
+              <Waits {...{ app, run, right }} />
             </>,
             versionOf(run, rows),
             run.node ?? NONE,
@@ -59,5 +62,27 @@ export function OpenRuns({ app, every }: Props) {
         />
       </div>
     </section>
+  );
+}
+
+const addressOf = (app: App, run: BackgroundRun) => `/console/apps/${app.id}/runs/${run.id}?open=true`;
+
+/** Why a run does nothing, and of a held one what can be done about it: its dialog asks once more. */
+function Waits({ app, run, right }: { app: App; run: BackgroundRun; right?: Right }) {
+  const ways = waysOn(run);
+  return (
+    <>
+      {" "}
+      <span class="muted">{waitOf(run)}</span>
+      {ways.length > 0 && (
+        <span class="buttons">
+          {[...ways, "Cancel"].map((does) => (
+            <Action key={does} tiny right={right} href={`${addressOf(app, run)}&ask=${does}`}>
+              {does}…<span class="hidden-label"> run {shortId(run.id)}</span>
+            </Action>
+          ))}
+        </span>
+      )}
+    </>
   );
 }

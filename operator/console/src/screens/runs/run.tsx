@@ -14,7 +14,7 @@ import { Content, Contents } from "./content.tsx";
 import { Foot } from "./foot.tsx";
 import { shownList } from "./index.tsx";
 import { Nodes } from "./nodes.tsx";
-import { OpenRun } from "./open-run.tsx";
+import { OpenRun } from "./parts.ts";
 import "./runs.css";
 import { Scores } from "./scores.tsx";
 import { IdOf, Tiles } from "./tiles.tsx";
@@ -35,7 +35,7 @@ export function RunDialog(props: Props) {
     <Dialog title={`Run ${shortId(runId)}`} onClose={close} side wide>
       {address.open && !isGone ? (
         // To cancel a run takes the right to score one: update apps/runs.
-        <OpenRun app={app} runId={runId} right={rights?.runs_score} onGone={() => setGone(true)} />
+        <OpenRun {...{ app, runId, right: rights?.runs_score, first: address.ask }} onGone={() => setGone(true)} />
       ) : (
         <RecordedRun {...props} onDeleted={close} />
       )}
@@ -65,17 +65,21 @@ function RecordedRun({ app, runId, rights, onDeleted }: Props & { onDeleted: () 
         </Loaded>
       </div>
       <Foot
-        does="Delete"
-        says="It is deleted for good, with its content and scores."
         right={rights?.runs_delete}
-        undone="The run is still there"
-        gone="The run is gone"
-        act={() => deleteRun(runId)}
-        onDone={() => {
-          toast(`Run ${shortId(runId)} is deleted`);
-          shownList?.drop(runId);
-          onDeleted();
-        }}
+        deeds={[
+          {
+            does: "Delete",
+            says: "It is deleted for good, with its content and scores.",
+            undone: "The run is still there",
+            gone: "The run is gone",
+            act: () => deleteRun(runId),
+            onDone: () => {
+              toast(`Run ${shortId(runId)} is deleted`);
+              shownList?.drop(runId);
+              onDeleted();
+            },
+          },
+        ]}
       >
         <a class="button" href={`/v1/runs/${runId}/trace`} target="_blank" rel="noreferrer">
           Trace (JSON)

@@ -1,0 +1,7 @@
+/** What most visits never need: see ../background.ts. */
+import { later } from "../../ui/later.tsx";
+
+const background = later(() => import("../background.ts"));
+
+export const OpenRun = background.part("OpenRun");
+export const QuestionList = background.part("QuestionList");
