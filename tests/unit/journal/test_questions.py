@@ -1,4 +1,4 @@
-"""Runs that ask persons and wait: no answer is lost or taken twice, whoever comes first, and each run goes on, expires or is held as it must."""
+"""Runs that ask persons and wait: no answer is lost or taken twice, whoever comes first. Each run goes on, expires or is held as it must."""
 
 from __future__ import annotations
 
