@@ -8,12 +8,30 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from dynamiq_recorder.journal import operations
-from dynamiq_recorder.journal.model import MICROSECONDS, End, Limits, NewEvent, NewRun, Place, Save, Saved, Selection, State
+import msgspec
+
+from dynamiq_recorder.journal import operations, waiting
+from dynamiq_recorder.journal.model import (
+    MICROSECONDS,
+    REJECTED,
+    Asks,
+    End,
+    Limits,
+    NewEvent,
+    NewQuestion,
+    NewRun,
+    Pause,
+    Place,
+    Save,
+    Saved,
+    Selection,
+    State,
+)
 from dynamiq_recorder.journal.operations import Accepted, Claim
-from dynamiq_recorder.journal.run import OPEN, Run
+from dynamiq_recorder.journal.question import Input
+from dynamiq_recorder.journal.run import EVENT_SIZE, OPEN, RECORD, RUN_SIZE, Run
 from dynamiq_recorder.journal.store import JournalStore
-from dynamiq_recorder.journal.tables import Work
+from dynamiq_recorder.journal.tables import Work, unpacked
 from tests.support.journal import APP
 
 NOON = 1_796_212_800 * MICROSECONDS
@@ -70,6 +88,32 @@ class Kept:
         run: Run | None = self.do(partial(operations.cancel, app_uid=place.app_uid, run_id=run_id, by=by))
         return run
 
+    def paused(self, *questions: NewQuestion, place: Place = APP, resume_at: int | None = None, **fields: Any) -> str:
+        """Accepts a run that a pod begins, and that pauses at these questions. Returns its id."""
+        run_id, fence = self.begun(place, **fields)
+        save = a_save(run_id, fence, parts={"a": b"1"}, questions=questions, pause=Pause(resume_at))
+        assert self.save(save, place=place)[0].ok
+        return run_id
+
+    def answer(self, run_id: str, place: Place = APP, by: str = "ann", kind: Asks = Asks.HUMAN_FEEDBACK, **data: Any) -> bool:
+        """Answers a question, by default `ask:1` with a text. Returns True if the answer is new. Raises Refused."""
+        given = msgspec.convert({"request_id": "ask:1", **(data or {"feedback": "yes"})}, Input)
+        result = self.do(partial(waiting.answer, app_uid=place.app_uid, run_id=run_id, kind=kind, given=given, by=by))
+        assert result is not None
+        return bool(result[1])
+
+    def hold(self, reason: str = REJECTED, place: Place = APP) -> int:
+        return int(self.do(partial(waiting.hold, app_uid=place.app_uid, pins=place.pins, reason=reason))[0])
+
+    def unhold(self, reason: str = REJECTED, place: Place = APP) -> int:
+        return int(self.do(partial(waiting.unhold, app_uid=place.app_uid, pins=place.pins, reason=reason))[0])
+
+    def event(self, run_id: str, kind: str) -> Any:
+        """Returns the data of the last event of a type."""
+        found = self.store.events(APP.app_uid, run_id, 0, 100_000)
+        assert found is not None
+        return [msgspec.json.decode(each.data or b"null") for each in found.events if each.type == kind][-1]
+
     def sweep(self, interruptions: int = 5) -> int:
         return int(self.do(partial(operations.sweep, interruptions=lambda _: interruptions))[0])
 
@@ -112,13 +156,40 @@ def _check(work: Work) -> None:
         assert parts == [(run.parts_size, run.parts_size)]
         assert (run.lease_until is not None) == (run.state is State.RUNNING)
         assert (run.ended_at is None) == run.is_open
+        assert (run.paused_at is not None) == (run.state in (State.WAITING, State.HELD))
+        assert (run.hold_reason is not None) == (run.state is State.HELD)
+        _check_questions(work, run)
         assert [number for (number,) in of("SELECT sequence FROM event WHERE run = ? ORDER BY sequence", (run.key,))] == list(
             range(1, run.last_event + 1)
         )
     assert dict(of("SELECT namespace, size FROM space WHERE size <> 0")) == dict(space)
     kept = {run.key for run in runs}
-    for table in ("content", "part", "event"):
+    for table in ("content", "part", "event", "question"):
         assert {key for (key,) in of(f"SELECT DISTINCT run FROM {table}")} <= kept  # noqa: S608 - our own names
+
+
+def _check_questions(work: Work, run: Run) -> None:
+    """Checks the counts of a run's questions, and that all of its bytes are counted."""
+    questions = list(work.questions([run], unused=True)[run.key].values())
+    asked = [each.asked_at for each in questions if each.is_open and run.is_open]
+    new = [each for each in questions if each.waits_for_its_node and each.given != run.fence and run.is_open]
+    assert (run.open_questions, run.waits_since, run.new_answers) == (len(asked), min(asked, default=None), len(new))
+    of = work.connection.all
+    contents = sum(
+        len(data) if name == RECORD else len(unpacked(data))
+        for name, data in of("SELECT name, data FROM content WHERE run = ?", (run.key,))
+    )
+    events = sum(
+        EVENT_SIZE + len(kind) + len(unpacked(data) if data is not None else b"")
+        for kind, data in of("SELECT type, data FROM event WHERE run = ?", (run.key,))
+    )
+    ((asking,),) = of("SELECT coalesce(sum(size), 0) FROM question WHERE run = ?", (run.key,))
+    assert run.size == RUN_SIZE + contents + events + run.parts_size + asking
+
+
+def a_question(name: str = "ask:1", kind: Asks = Asks.HUMAN_FEEDBACK, **content: Any) -> NewQuestion:
+    shown = {"prompt": "Go on?", "params": None, "editable_params": [], "questions": None, **content}
+    return NewQuestion(name, name.partition(":")[0], kind, "Ask", msgspec.json.encode(shown))
 
 
 def a_new_run(**fields: Any) -> NewRun:

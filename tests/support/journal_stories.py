@@ -10,13 +10,14 @@ from typing import Any
 
 import msgspec
 
-from dynamiq_recorder.journal import operations
-from dynamiq_recorder.journal.model import Limits, Place, Save
+from dynamiq_recorder.journal import operations, waiting
+from dynamiq_recorder.journal.model import Limits, Pause, Place, Save
 from dynamiq_recorder.journal.operations import Turns
+from dynamiq_recorder.journal.question import Input
 from dynamiq_recorder.journal.store import opened
 from dynamiq_recorder.journal.tables import Work
 from tests.support.journal import APP
-from tests.support.journal_store import Clock, Kept, a_new_run, a_save, an_end
+from tests.support.journal_store import Clock, Kept, a_new_run, a_question, a_save, an_end
 
 LIMITS = Limits(of_app=10**9, of_key=10**9, of_namespace=1 << 50)
 INPUT = b'{"text":"%s"}' % (b"long " * 1000)
@@ -79,6 +80,30 @@ def cancel() -> Step:
     )
 
 
+ASK = a_question()
+
+
+def answer() -> Step:
+    def operation(life: Life) -> Operation:
+        given = Input("ask:1", feedback="yes")
+        return partial(waiting.answer, app_uid=life.place.app_uid, run_id=life.id, kind=ASK.kind, given=given, by="ann")
+
+    return Step(operation, lambda life, result: bool(result[0].id == life.id))
+
+
+def resume() -> Step:
+    """Claims a run that has an answer which no node has used."""
+    return Step(claim().operation, lambda _, result: [each.answer is not None for each in result[0].questions] == [True])
+
+
+def hold(*, holds: bool) -> Step:
+    operation = waiting.hold if holds else waiting.unhold
+    return Step(
+        lambda life: partial(operation, app_uid=life.place.app_uid, pins=life.place.pins, reason="Rejected"),
+        lambda _, result: result == (1, False),
+    )
+
+
 STORIES: Mapping[str, tuple[Step, ...]] = {
     "claimed_at_once": (accept(claims=True), *(node(1, number) for number in range(1, 5)), end(1, 5, "completed")),
     "handed_back": (
@@ -86,6 +111,18 @@ STORIES: Mapping[str, tuple[Step, ...]] = {
         *(claim(), node(2, 1), end(2, 2, "failed")),
     ),
     "canceled_while_queued": (accept(claims=False), cancel()),
+    "answered_while_it_waits": (
+        *(accept(claims=True), node(1, 1), save(1, 2, questions=(ASK,), pause=Pause()), answer()),
+        *(resume(), save(2, 1, parts={"ask": b"yes"}, used=("ask:1",)), end(2, 2, "completed")),
+    ),
+    "answered_before_it_waits": (
+        *(accept(claims=True), save(1, 1, questions=(ASK,)), answer(), save(1, 2, pause=Pause())),
+        *(resume(), end(2, 1, "completed")),
+    ),
+    "held_while_it_waits": (
+        *(accept(claims=True), save(1, 1, questions=(ASK,), pause=Pause()), hold(holds=True), hold(holds=False)),
+        *(answer(), resume(), end(2, 1, "failed")),
+    ),
     "canceled_while_running": (accept(claims=True), node(1, 1), cancel(), save(1, 2), end(1, 3, "canceled")),
 }
 
@@ -101,8 +138,9 @@ def snapshot(kept: Kept, run_id: str) -> Snapshot | None:
         return None
     run = shown.run
     sizes = kept.do(lambda work: work.sizes([run]))[run.key]
+    asked = kept.do(lambda work: [(each.id, each.answer, each.used, each.given) for each in work.questions([run])[run.key].values()])
     kinds = tuple(kept.kinds(run_id))
-    return run.state, run.reason, run.fence, run.number, run.canceling, run.recorded, shown.output, sorted(sizes.items()), kinds
+    return run.state, run.reason, run.fence, run.number, run.canceling, run.recorded, shown.output, sorted(sizes.items()), asked, kinds
 
 
 def snapshots(folder: Path) -> dict[str, list[Snapshot | None]]:

@@ -56,7 +56,7 @@ ENDS = (State.COMPLETED, State.FAILED, State.CANCELED)
 
 
 class Asks(StrEnum):
-    """What a question asks for."""
+    """The kinds of answers that questions ask for."""
 
     HUMAN_FEEDBACK = "human_feedback"
     APPROVAL = "approval_request"

@@ -35,7 +35,7 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Content(msgspec.Struct, frozen=True):
-    """What a question shows. Its other members are the pod's own."""
+    """The texts of a question and its parameters. Other members are the pod's own."""
 
     prompt: str | None = None
     params: dict[str, Any] | None = None

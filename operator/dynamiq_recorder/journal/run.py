@@ -1,12 +1,13 @@
 """Changes a run from state to state. It reads no clock and no database: `tables` loads and writes what is decided here.
 
     queued ── claim ──> running ── end ──> completed, failed, canceled
-      ^                    │ │
-      │                    │ └─ pause ──> waiting ── too long ──> expired
-      ├─ answer, time ─────│─────────────────┘
+      ^                    │
       └─ handed back, or its lease is over: interrupted; too often: failed
 
-Each of the open ones can be held. Then it is released to where it was, restarted from its input, or canceled.
+    running ── pause ──> waiting ── too long ──> expired
+    queued <── answer, time ──┘
+
+Each open run can be held. Then it is released to where it was, restarted from its input, or canceled.
 
 Each change adds its events, whose numbers have no gaps.
 """

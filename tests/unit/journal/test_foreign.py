@@ -18,7 +18,8 @@ from tests.support.journal import APP, OTHER, OTHER_POD, POD, STRANGER, VIEWER, 
 
 SECRET = "the-secret-of-a-run"
 KEY = "idempotency-key-of-ann"
-READS = frozenset({"get", "events", "list"})
+READS = frozenset({"get", "events", "list", "questions"})
+ANSWER = {"type": "human_feedback", "data": {"request_id": "ask:1", "feedback": "forged"}, "by": "of-ann"}
 SIBLING = msgspec.structs.replace(APP, app_uid="c33c33c3-0000-4000-8000-000000000003", app="mail", pod="mail-1")
 RECREATED = msgspec.structs.replace(APP, app_uid="d44d44d4-0000-4000-8000-000000000004", pod="chat-8")
 END = {"status": "completed", "reason": "succeeded", "output": {"text": "forged"}}
@@ -39,8 +40,8 @@ FOREIGNERS: Mapping[str, Foreigner] = {
     "a pod of another App with the same pins": Foreigner("sibling", (APP.app_uid, SIBLING.app_uid)),
     "a pod of an App that had the name before": Foreigner("recreated", (APP.app_uid, RECREATED.app_uid)),
     # After a deploy, the same request gets its run from a pod of the newer row.
-    "a pod of other pins": Foreigner("newer", may=READS | {"cancel", "accept its id", "accept its key"}, sees=True),
-    "a pod of no row": Foreigner("no-pins", may=READS | {"cancel"}, sees=True),
+    "a pod of other pins": Foreigner("newer", may=READS | {"cancel", "answer", "accept its id", "accept its key"}, sees=True),
+    "a pod of no row": Foreigner("no-pins", may=READS | {"cancel", "answer"}, sees=True),
     "a pod of no App": Foreigner("no-app"),
     "a viewer": Foreigner(VIEWER, may=READS),
     "an admin of another namespace": Foreigner("their-admin", (APP.app_uid, OTHER.app_uid)),
@@ -66,6 +67,10 @@ CALLS: Mapping[str, Callable[[Target], tuple[str, str, Any]]] = {
     "get": lambda run: ("GET", f"runs/{run.id}", None),
     "events": lambda run: ("GET", f"runs/{run.id}/events", None),
     "list": lambda _: ("GET", "runs?page_size=100", None),
+    "questions": lambda _: ("GET", "questions", None),
+    "answer": lambda run: ("POST", f"runs/{run.id}/input", ANSWER),
+    "hold": lambda _: ("POST", "hold", {"pins": APP.pins, "reason": "Rejected"}),
+    "restart": lambda run: ("POST", f"runs/{run.id}/restart", {"pins": "9999999999999999"}),
     "cancel": lambda run: ("POST", f"runs/{run.id}/cancel", {"by": "of-ann"}),
     "claim": lambda _: ("POST", "claims", {"instance": "i", "free": 100, "held": 0, "wait": 0}),
     "renew": _save,
@@ -86,14 +91,16 @@ class Shelf:
 
     def fill(self) -> None:
         given = {"input": {"text": SECRET}, "idempotency_key": KEY, "request_hash": "ab"}
-        for state in ("queued", "running", "ended"):
+        for state in ("queued", "running", "waiting", "ended"):
             body = a_run(**{**given, "idempotency_key": KEY if state == "queued" else None}, claim=state != "queued")
             assert self.journal.call("POST", "runs", json=body).status_code == 201
             self.runs[state] = Target(body["id"], 0 if state == "queued" else 1)
             if state != "queued":
                 saved = {"id": body["id"], "fence": 1, "number": 1, "events": [{"type": "chunk", "data": {"text": SECRET}}]}
                 end = {"status": "completed", "reason": "succeeded", "output": {"text": SECRET}} if state == "ended" else None
-                assert self.journal.save({**saved, "end": end})[0]["ok"]
+                question = {"id": "ask:1", "node": "ask", "type": "human_feedback", "content": {"prompt": SECRET}}
+                asks = {"questions": [question], "pause": {}} if state == "waiting" else {}
+                assert self.journal.save({**saved, **asks, "end": end})[0]["ok"]
 
     def everything(self) -> list[object]:
         store = self.journal.store
@@ -154,9 +161,11 @@ def _is_let_in(call: str, uid: str, run: Target, answer: Any) -> bool:
         if call == "claim" and answer.status_code == 200:
             refused = answer.json()["data"] == []
         return not refused
-    if call in ("get", "events", "cancel"):
+    if call == "restart":  # pods may restart none, of their own Apps neither
+        return bool(answer.status_code not in (403, 404))
+    if call in ("get", "events", "cancel", "answer"):
         return bool(answer.status_code != 404)
-    return call == "accept its key" and run.id in answer.text
+    return call in ("accept its key", "questions") and run.id in answer.text
 
 
 def test_each_access_key_has_idempotency_keys_of_its_own(shelf: Shelf) -> None:

@@ -26,7 +26,7 @@ def clock() -> Clock:
 @pytest.fixture
 def journal(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[JournalStage]:
     """Yields a journal at a time that the test sets, whose upkeep works often."""
-    for name in ("SWEEPS_EVERY", "LOOKS_EVERY", "DELETES_EVERY"):
+    for name in ("SWEEPS_EVERY", "LOOKS_EVERY", "DELETES_EVERY", "EXPIRES_EVERY"):
         monkeypatch.setattr(upkeep, name, 0.02)
     with JournalStage(tmp_path, store=opened(f"sqlite://{tmp_path}/journal.db", clock, clock)) as stage:
         yield stage
@@ -58,6 +58,23 @@ def test_leases_get_their_full_time_after_a_restart(journal: JournalStage, clock
     journal.start()
     assert journal.save({"id": run_id, "fence": 1, "number": 1})[0]["ok"]
     assert state(journal, run_id) == "running"
+
+
+def test_runs_go_on_when_their_time_comes_and_end_when_nobody_answers(journal: JournalStage, clock: Clock) -> None:
+    journal.table.add_app(APP, wait=120)
+    question = {"id": "ask:1", "node": "ask", "type": "human_feedback", "content": {"prompt": "Go on?"}}
+    asking = journal.accept(paused={"questions": [question], "pause": {}})["data"]
+    timed = journal.accept(paused={"pause": {"resume_at": asking["input_requests"][0]["expires_at"]}})["data"]["id"]
+    journal.stop()
+    clock.pass_by(119)
+    journal.store = opened(journal.address, clock, clock)
+    journal.start()
+    assert [state(journal, each) for each in (asking["id"], timed)] == ["waiting"] * 2
+    clock.pass_by(1)
+    eventually("its time comes", lambda: state(journal, timed) == "queued")
+    eventually("it is expired", lambda: state(journal, asking["id"]) == "expired")
+    run = journal.get(f"runs/{asking['id']}")["data"]
+    assert (run["status"], run["reason"], run["error"]["code"], run["questions_open"]) == ("failed", "expired", "expired", 0)
 
 
 def test_runs_of_a_deleted_app_are_canceled_and_deleted_after_an_hour(journal: JournalStage, clock: Clock) -> None:

@@ -91,7 +91,7 @@ async def unhold(request: Request, context: ContextOf, uid: str) -> Response:
 
 
 async def _of_pins(context: Context, request: Request, uid: str, change: Callable[[Work, str, str, str], tuple[int, bool]]) -> int:
-    """Changes the runs of an App's pins, in pieces between which other requests go on. Returns how many."""
+    """Executes a change of the runs of an App's pins, in pieces between which other requests go on. Returns how many."""
     caller: Caller = await context.require_all_namespaces(request, "update")
     async with bodies.read(context, request, caller, bodies.HoldBody, bodies.SMALL_MAX) as body:
         pass
