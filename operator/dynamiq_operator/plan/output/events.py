@@ -118,6 +118,11 @@ def claimed_again(app: App, host: str, since: datetime, *, contested: bool = Fal
     return Emit(app, "HostnameClaimed", text, key=f"{host}/{format_time(since)}", warning=True)
 
 
+def finishing(app: App, reason: str, message: str, *, warning: bool) -> Emit:
+    """Returns the Event that background runs of earlier versions wait, with the reason of the condition Finishing."""
+    return Emit(app, reason, message, key=message, warning=warning)
+
+
 def hindered(app: App, message: str) -> Emit:
     return Emit(app, "Hindered", message, key=message, warning=True)
 
