@@ -11,6 +11,7 @@ from dynamiq_operator.desired.base import AUTOSCALER, CONFIG_MAP, DISRUPTION_BUD
 from dynamiq_operator.model import names
 from dynamiq_operator.plan.observed.open_runs import OpenCount, OpenRuns
 from dynamiq_operator.plan.operations import CreateChild, DeleteChild
+from dynamiq_operator.plan.workloads import finishing_pods
 from tests.support import factories as given
 from tests.unit.support.finishing import (
     COLD,
@@ -22,7 +23,9 @@ from tests.unit.support.finishing import (
     journal_leaves,
     label_of,
     open_runs,
+    queued,
     serving_with_journal,
+    with_history,
     with_journal,
     with_runs,
     written_workloads,
@@ -287,19 +290,12 @@ def test_retention_keeps_rows_and_flows_whose_runs_are_open() -> None:
     assert "a" not in world.rows
 
 
-def test_at_most_twenty_versions_finish_at_a_time() -> None:
-    world = with_runs()
-    config = copy.deepcopy(given.CONFIG)
-    counts = {"a": SOME}
-    for number in range(22):
-        config["resources"]["requests"]["cpu"] = f"{100 + number}m"
-        world.deploy(f"r{number}", "v1", config=config)
-        world.run()
-        counts[f"r{number}"] = OpenCount(queued=1)
-        open_runs(world, **counts)
+def test_at_most_twenty_versions_finish_at_a_time_those_with_the_oldest_runs_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finishing_pods, "STARTING", 20)  # else it takes many passes
+    world = with_history(22)
+    open_runs(world, **{f"r{number}": queued(age=number) for number in range(1, 23)})
     world.run()
-    assert world.phases["r21"] == "#23 Live"
-    assert len(finishing_names(world)) == 20
+    assert [row for row in world.rows if row != "live" and finishing_of(world, row) is None] == ["r1", "r2"]
     assert world.condition("Finishing") == ("True", "TooManyVersions")
     assert len(world.app.status.finishing) == 20
     assert [each.sequence for each in world.app.status.finishing] == list(range(22, 2, -1)), "the newest first"
