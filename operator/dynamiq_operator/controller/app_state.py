@@ -99,7 +99,7 @@ class AppState:
     """The answers of the new pods of its row to the smoke test, before callers reach them."""
 
     holds: KeptHolds = field(default_factory=KeptHolds)
-    """What the journal did with open runs of rejected versions."""
+    """The calls of the journal about open runs of rejected versions."""
 
     finishing_rows: dict[str, tuple[Row | None, datetime]] = field(default_factory=dict)
     """For labels of pins with open runs: their newest row, None if there is none, and when it was searched for."""

@@ -53,7 +53,7 @@ class Redaction(Part):
 
 
 class AfterRejection(StrEnum):
-    """What becomes of the open runs of a version that is rejected."""
+    """The treatment of the open runs of a rejected version."""
 
     HOLD = "Hold"
     CANCEL = "Cancel"

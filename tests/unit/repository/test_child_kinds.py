@@ -34,6 +34,7 @@ child_kinds.CHILD_KINDS += (
 
 from dynamiq_operator.controller.background.activity import ActivityReader
 from dynamiq_operator.controller.background.archiving import ArchiveWriter
+from dynamiq_operator.controller.background.holding import HoldWriter
 from dynamiq_operator.controller.background.open_runs import OpenRunsReader
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
 from dynamiq_operator.controller.background.verifying import VerificationReader

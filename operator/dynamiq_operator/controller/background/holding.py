@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class KeptHolds(Kept):
-    """What the journal did for one App. `done`: the last call about pins, by digest, while it is wanted."""
+    """The calls about one App. `done`: the last one about pins, by digest, while it is wanted."""
 
     done: dict[str, Holding] = field(default_factory=dict)
 

@@ -18,7 +18,7 @@ from dynamiq_operator.plan.workloads.finishing import pins_of
 
 @dataclass(frozen=True)
 class Holding:
-    """What the journal has to do with the open runs of these pins, a digest.
+    """A change of the open runs of these pins, a digest, by the journal.
 
     `holds`: True to hold them, False to let those go on that were held for a Rejection. `cancels`: True to cancel them instead.
     `held`: runs of the pins that are held now. If that stays after the call, they are held for another reason.
