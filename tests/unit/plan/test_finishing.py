@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from dynamiq_operator.desired.base import AUTOSCALER, CONFIG_MAP, DISRUPTION_BUDGET, NETWORK_POLICY, WORKLOAD
-from dynamiq_operator.model import names
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.plan.observed.open_runs import OpenCount, OpenRuns
 from dynamiq_operator.plan.operations import CreateChild, DeleteChild
 from dynamiq_operator.plan.workloads import finishing_pods
@@ -17,6 +18,7 @@ from tests.unit.support.finishing import (
     COLD,
     SOME,
     SWITCH,
+    WAITING,
     deployed,
     finishing_names,
     finishing_of,
@@ -164,6 +166,37 @@ def test_runs_finish_while_nothing_may_be_deployed(hold: str) -> None:
     assert made is not None
     env = {each["name"]: each.get("value") for each in made["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert env["TONE"] == "kind", "as it was approved"
+
+
+def test_runs_that_wait_go_on_after_a_change_of_strategy() -> None:
+    world = with_runs()
+    open_runs(world, a=WAITING)
+    deployed(world)
+    world.objects[(API_VERSION, kinds.APP.kind, given.NAME)]["spec"]["rollout"] = {"strategy": "Switch"}
+    world.written_by_ours(world.objects[(API_VERSION, kinds.APP.kind, given.NAME)])
+    world.run()
+    assert finishing_names(world) == []
+    open_runs(world, a=OpenCount(queued=1))
+    world.run()
+    assert finishing_of(world, "a") is not None
+
+
+@pytest.mark.parametrize("hold", ["suspended", "frozen"])
+def test_an_answer_is_taken_while_nothing_may_be_deployed(hold: str) -> None:
+    world = Production(given.with_variables(*tone("kind")))
+    with_journal(world)
+    world.deploy_approved("a")
+    open_runs(world, a=WAITING)
+    world.deploy_approved("b", "v2")
+    world.run()
+    assert finishing_names(world) == []
+    if hold == "suspended":
+        world.patch(suspend=True)
+    else:
+        world.freeze()
+    open_runs(world, a=OpenCount(queued=1, waiting=1))
+    world.run()
+    assert finishing_of(world, "a") is not None
 
 
 # A deploy is never blocked.

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
+from typing import Annotated
 
 import aiohttp
 import msgspec
@@ -37,6 +38,8 @@ ENDED_KEPT = 600.0
 """Seconds for which it is kept when the last run of pins ended, or fewer pods were needed. Decisions look back for one minute."""
 PINS = re.compile("[0-9a-f]{16}")
 
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]  # one without a zone cannot be compared with the time
+
 log = logging.getLogger(__name__)
 
 
@@ -49,9 +52,9 @@ class _Open(msgspec.Struct):
     running: int = 0
     waiting: int = 0
     held: int = 0
-    oldest: datetime | None = None
+    oldest: _Moment | None = None
     polled: bool = False
-    due: datetime | None = None
+    due: _Moment | None = None
 
 
 class _Answer(msgspec.Struct):

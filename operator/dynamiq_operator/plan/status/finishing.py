@@ -28,9 +28,10 @@ SHOWN_FOR = timedelta(seconds=30)
 GONE = timedelta(minutes=5)
 """How long the image of a pod may fail to be pulled before it counts as gone."""
 TITLES_MOST = 5
-_WARNINGS = frozenset({"RuntimeGone", "Rejected", "NoRoom", "TooManyVersions", "NotMade"})
-"""Reasons for which a person may have to do something."""
-_EVENTS = _WARNINGS | {"RunsWait"}
+_FOR_A_PERSON = frozenset({"RuntimeGone", "Rejected", "NotMade"})
+"""Reasons for which a person has to do something: each new message is an Event."""
+_PASSING = frozenset({"NoRoom", "TooManyVersions", "RunsWait"})
+"""Reasons that come and go with the runs: an Event an hour at most."""
 
 
 def finishing_status(context: Context) -> tuple[FinishingVersion, ...]:
@@ -74,9 +75,12 @@ def finishing_condition(context: Context) -> Condition | None:
 def finishing_events(context: Context, shown: Condition | None) -> tuple[Emit, ...]:
     """Returns an Event if the App newly shows that runs wait, or why they do not go on."""
     before = _shown(context)
-    if shown is None or shown.reason not in _EVENTS or (before is not None and before.message == shown.message):
+    if shown is None or (before is not None and before.message == shown.message):
         return ()
-    return (events.finishing(context.app, shown.reason, shown.message, warning=shown.reason in _WARNINGS),)
+    if shown.reason in _FOR_A_PERSON:
+        return (events.finishing(context.app, shown.reason, shown.message),)
+    is_new = shown.reason in _PASSING and (before is None or before.reason != shown.reason)
+    return (events.finishing_for_now(context.app, context.snapshot.now, shown.reason, shown.message),) if is_new else ()
 
 
 def gone_times(context: Context) -> Iterator[float]:
@@ -115,10 +119,7 @@ def _why(context: Context, each: Sequence[Finishing], rejected: Sequence[str]) -
 def _why_without_pods(context: Context, each: Sequence[Finishing]) -> tuple[str, str] | None:
     active = [one for one in each if one.count.active]
     if len(active) > MOST:
-        return (
-            "TooManyVersions",
-            f": {len(active)} versions have runs to go on and {MOST} may have a pod, so those of {len(active) - MOST} wait",
-        )
+        return "TooManyVersions", f": more than {MOST} versions have runs that go on, so some of them wait"
     # One at 0 has made room for a deploy, or is scaled up in this plan.
     if any(no_room_since(context, one) is not None or _has_made_room(context, one) for one in active):
         return "NoRoom", ": not all of their pods have room, so their runs wait"
