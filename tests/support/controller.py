@@ -18,6 +18,7 @@ from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.background.activity import ActivityReader
 from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
+from dynamiq_operator.controller.background.holding import HoldWriter
 from dynamiq_operator.controller.background.open_runs import OpenRunsReader
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
@@ -123,6 +124,7 @@ class Process:
         self.comparisons = ComparisonReader(self.queue.add, self.recorder, self.clock)
         self.archive = ArchiveWriter(self.client, self.queue.add, self.recorder, self.clock)
         self.open_runs = OpenRunsReader(self.queue.add, self.client.now, self.journal, self.clock)
+        self.holds = HoldWriter(self.queue.add, self.journal, self.clock)
         self.verifying = VerificationReader(self.client, self.client.now, self.queue.add, lambda: FIRST_KEY)
         self.observer = Observer(
             self.client,
@@ -138,6 +140,7 @@ class Process:
             self.verifying,
             self.archive,
             self.open_runs,
+            self.holds,
         )
         self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY, self.metrics)
         delivery = Delivery(ClusterAddresses(self.client, self.sinks_in).allowed, plain_http=True)

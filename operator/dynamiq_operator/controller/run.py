@@ -15,6 +15,7 @@ from dynamiq_operator.controller.app_state import AppStates
 from dynamiq_operator.controller.background.activity import ActivityReader
 from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
+from dynamiq_operator.controller.background.holding import HoldWriter
 from dynamiq_operator.controller.background.open_runs import OpenRunsReader
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
@@ -90,6 +91,7 @@ async def run(options: OperatorOptions) -> None:
         ComparisonReader(queue.add, _recorder(options)) as comparisons,
         ArchiveWriter(client, queue.add, _recorder(options)) as archive,
         VerificationReader(client, client.now, queue.add, lambda: secrets.token_urlsafe(32)) as verifying,
+        HoldWriter(queue.add, _journal(options)) as holds,
         contextlib.AsyncExitStack() as stack,
     ):
         cache, states = Cache(gate_namespace), AppStates()
@@ -108,7 +110,7 @@ async def run(options: OperatorOptions) -> None:
         gate_keys = GateKeys(fenced, cache, denials, gate_namespace, namespaces)
         observer = Observer(
             *(client, cache, options.settings, claims, gateway_api, states, election, denials),
-            *(activity, comparisons, verifying, archive, open_runs),
+            *(activity, comparisons, verifying, archive, open_runs, holds),
         )
         metrics = OperatorMetrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
         metrics.registry.register(LiveRows(cache, lambda: election.leads))

@@ -12,7 +12,7 @@ from dynamiq_operator.model.objects import parse_time
 
 @dataclass(frozen=True)
 class WorkloadState:
-    """The rollout of a workload, as its status has it. Counts are of pods. `failure`: why pods cannot be created.
+    """The rollout of a workload, as its status has it. Counts are of pods. `failure`: why pods cannot be created. `failing_since`: since when.
 
     `progressed_at`: the time of the last progress, by the clock of the workload's controller; None if that has not seen the workload yet.
     After `ProgressDeadlineExceeded` it is an upper bound: the controller then notes the time of that report.
@@ -25,6 +25,7 @@ class WorkloadState:
     observed: bool
     progressed_at: datetime | None
     failure: str | None
+    failing_since: datetime | None = None
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> WorkloadState:
@@ -41,6 +42,7 @@ class WorkloadState:
             observed=observed,
             progressed_at=_progressed_at(progressing, raw["spec"]) if observed else None,
             failure=failing.get("message") if failing.get("status") == "True" else None,
+            failing_since=parse_time(failing["lastTransitionTime"]) if failing.get("lastTransitionTime") else None,
         )
 
     @property

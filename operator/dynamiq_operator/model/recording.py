@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -51,8 +52,19 @@ class Redaction(Part):
         return tuple(f"runs.redact.patterns[{place}] ({pattern}) {why}" for place, pattern, why in problems if why is not None)
 
 
+class AfterRejection(StrEnum):
+    """The treatment of the open runs of a rejected version."""
+
+    HOLD = "Hold"
+    CANCEL = "Cancel"
+
+
+FINISHING_PODS = 2
+"""Pods of an earlier version at most, unless the App says otherwise."""
+
+
 class DurablePolicy(Part):
-    """The limits of the App's background runs, if a journal is installed. The journal reads them: no pod depends on them."""
+    """The limits of the App's background runs, if a journal is installed. The journal and the operator read them: no pod depends on them."""
 
     keep_seconds: Annotated[
         int | None,
@@ -65,6 +77,18 @@ class DurablePolicy(Part):
     interruptions: Annotated[
         int | None,
         Field(ge=1, le=100, description="Times that a run may lose its pod without progress before it fails. Left out: 5."),
+    ] = None
+    wait_seconds: Annotated[
+        int | None,
+        Field(ge=60, le=31_536_000, description="Seconds for which a run waits for an answer before it fails. Left out: 2592000."),
+    ] = None
+    pods: Annotated[
+        int | None,
+        Field(ge=1, le=20, description="Pods at most of each earlier version whose background runs go on. Left out: 2."),
+    ] = None
+    after_rejection: Annotated[
+        AfterRejection | None,
+        Field(description="What becomes of open runs of a rejected version: Hold, until a person decides, or Cancel. Left out: Hold."),
     ] = None
 
 
@@ -80,6 +104,16 @@ class RunsPolicy(Part):
     ] = None
     redact: Annotated[Redaction | None, Field(description="What is removed from content. Left out: nothing.")] = None
     durable: Annotated[DurablePolicy | None, Field(description="Limits of background runs. Left out: the defaults.")] = None
+
+    @property
+    def finishing_pods(self) -> int:
+        """Pods at most of each earlier version whose background runs go on."""
+        return (self.durable.pods if self.durable is not None else None) or FINISHING_PODS
+
+    @property
+    def cancels_rejected(self) -> bool:
+        """True if open runs of a rejected version are canceled, and not held."""
+        return self.durable is not None and self.durable.after_rejection is AfterRejection.CANCEL
 
     @property
     def is_default(self) -> bool:

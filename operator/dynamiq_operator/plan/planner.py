@@ -32,10 +32,10 @@ from dynamiq_operator.plan.rows.outcomes import end_overtaken
 from dynamiq_operator.plan.rows.retention import delete_expired, rest_times
 from dynamiq_operator.plan.sleep import decisions as sleep
 from dynamiq_operator.plan.snapshot import Snapshot
-from dynamiq_operator.plan.status import durable
 from dynamiq_operator.plan.status.app_problems import AppProblems, problem_events, retry_missing
 from dynamiq_operator.plan.status.app_status import app_status
 from dynamiq_operator.plan.status.failures import failure_of, failure_operations
+from dynamiq_operator.plan.status.finishing import finishing_condition, finishing_events, gone_times, shown_times
 from dynamiq_operator.plan.status.row_status import leave_rows, row_statuses, rows_of_unreadable_app, rows_without_app
 from dynamiq_operator.plan.status.trial import trial_condition, trial_events, trial_times
 from dynamiq_operator.plan.triggers import run_statuses, schedules
@@ -133,7 +133,7 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
     status = app_status(context, problems)
     write = (SetAppStatus(context.app, status),) if status != context.app.status else ()
     # Without a new status, the App's conditions already show all of these problems.
-    new = (*problem_events(context, problems), *trial_events(context, trial_condition(context))) if write else ()
+    new = (*problem_events(context, problems), *_condition_events(context)) if write else ()
     operations = (*run_statuses.events_of_ended(context.app, status.triggers), *new, *write)
     after = ends | {groups.row_group(context.history.target)}
     if context.reserved is None:
@@ -142,6 +142,10 @@ def _status_groups(context: Context, problems: AppProblems, ends: frozenset[str]
         return _group(groups.NUMBERS, operations), ()
     reservation = context.app.status.model_copy(update={"last_sequence": context.last_sequence})
     return _group(groups.NUMBERS, (SetAppStatus(context.app, reservation),)), _group(groups.STATUS, operations, after | {groups.NUMBERS})
+
+
+def _condition_events(context: Context) -> tuple[Operation, ...]:
+    return (*trial_events(context, trial_condition(context)), *finishing_events(context, finishing_condition(context)))
 
 
 def _failure_group(context: Context) -> tuple[Group, ...]:
@@ -172,7 +176,7 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
     if problems.variables:
         times.append(retry_missing(context.app, context.snapshot.now))
     times += [seconds for seconds in [standby_seconds(context)] if seconds is not None]
-    times += [*finishing_times(context), *durable.shown_times(context)]
+    times += [*finishing_times(context), *shown_times(context), *gone_times(context)]
     times += [
         *trial_times(context),
         *guard_times(context),

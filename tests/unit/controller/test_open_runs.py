@@ -21,7 +21,7 @@ from dynamiq_operator.kube.resources import APPS, PODS, ROWS
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, parse_time
 from dynamiq_operator.model.settings import Settings
-from dynamiq_operator.plan.observed.open_runs import OpenCount
+from dynamiq_operator.plan.observed.open_runs import OpenCount, PodLimit
 from tests.support import factories as given
 from tests.support.controller import Process, at
 from tests.support.scripted import Script, listed
@@ -131,6 +131,26 @@ async def test_an_app_is_requeued_for_its_first_question(reading: Reading) -> No
     await reading.until(lambda: len(reading.requeued) == 2)
     count = reading.reader.of(APP).of(LABEL)
     assert (count.questions, count.asked) == (1, parse_time("2026-11-24T12:00:00Z"))
+
+
+async def test_an_app_is_requeued_when_another_number_of_pods_is_needed(reading: Reading) -> None:
+    await reading.until(lambda: len(reading.requeued) == 1)
+    reading.reader.limit(APP, {PINS: PodLimit(runs=4, most=3)})
+    for queued, requeued in ((4, 1), (5, 2), (8, 2), (9, 3), (100, 3)):
+        reading.journal.set(entry(queued=queued, waiting=1, polled=True))
+        await reading.until(lambda: reading.reader.of(APP).of(LABEL).queued == queued)  # noqa: B023 - used before the next one
+        assert len(reading.requeued) == requeued
+
+
+async def test_it_is_known_since_when_fewer_pods_are_needed(reading: Reading) -> None:
+    await reading.until(lambda: len(reading.requeued) == 1)
+    reading.reader.limit(APP, {PINS: PodLimit(runs=4, most=3)})
+    for later, queued, running in ((0, 9, 0), (90, 3, 1), (120, 0, 0)):
+        reading.now = given.NOW + timedelta(seconds=later)
+        reading.journal.set(entry(queued=queued, running=running, waiting=1))
+        await reading.until(lambda: reading.reader.of(APP).of(LABEL).active == queued + running)  # noqa: B023 - used before the next one
+    known = reading.reader.of(APP)
+    assert [known.fewer_since(LABEL, pods) for pods in (1, 2, 3)] == [given.NOW + timedelta(seconds=each) for each in (120, 90, 90)]
 
 
 async def test_pins_whose_last_run_ended_are_known_to_have_none_since_then(reading: Reading) -> None:

@@ -246,7 +246,7 @@ def test_settings_of_recording_are_an_input_only_if_the_app_has_them() -> None:
 
 JOURNAL = "http://dynamiq-journal.dynamiq-journal.svc"
 JOURNALED = replace(INPUTS, journal=JOURNAL)
-DURABLE = {"durable": {"keepSeconds": 3600, "maxOpen": 5, "interruptions": 2}}
+DURABLE = {"durable": {"keepSeconds": 3600, "maxOpen": 5, "interruptions": 2, "waitSeconds": 60, "pods": 20, "afterRejection": "Cancel"}}
 
 
 def test_a_new_template_names_the_journal_last_and_mounts_a_token_for_it_only() -> None:

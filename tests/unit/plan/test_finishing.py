@@ -8,21 +8,26 @@ from dataclasses import replace
 import pytest
 
 from dynamiq_operator.desired.base import AUTOSCALER, CONFIG_MAP, DISRUPTION_BUDGET, NETWORK_POLICY, WORKLOAD
-from dynamiq_operator.model import names
+from dynamiq_operator.model import kinds, names
+from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.plan.observed.open_runs import OpenCount, OpenRuns
 from dynamiq_operator.plan.operations import CreateChild, DeleteChild
+from dynamiq_operator.plan.workloads import finishing_pods
 from tests.support import factories as given
 from tests.unit.support.finishing import (
     COLD,
     SOME,
     SWITCH,
+    WAITING,
     deployed,
     finishing_names,
     finishing_of,
     journal_leaves,
     label_of,
     open_runs,
+    queued,
     serving_with_journal,
+    with_history,
     with_journal,
     with_runs,
     written_workloads,
@@ -163,6 +168,37 @@ def test_runs_finish_while_nothing_may_be_deployed(hold: str) -> None:
     assert env["TONE"] == "kind", "as it was approved"
 
 
+def test_runs_that_wait_go_on_after_a_change_of_strategy() -> None:
+    world = with_runs()
+    open_runs(world, a=WAITING)
+    deployed(world)
+    world.objects[(API_VERSION, kinds.APP.kind, given.NAME)]["spec"]["rollout"] = {"strategy": "Switch"}
+    world.written_by_ours(world.objects[(API_VERSION, kinds.APP.kind, given.NAME)])
+    world.run()
+    assert finishing_names(world) == []
+    open_runs(world, a=OpenCount(queued=1))
+    world.run()
+    assert finishing_of(world, "a") is not None
+
+
+@pytest.mark.parametrize("hold", ["suspended", "frozen"])
+def test_an_answer_is_taken_while_nothing_may_be_deployed(hold: str) -> None:
+    world = Production(given.with_variables(*tone("kind")))
+    with_journal(world)
+    world.deploy_approved("a")
+    open_runs(world, a=WAITING)
+    world.deploy_approved("b", "v2")
+    world.run()
+    assert finishing_names(world) == []
+    if hold == "suspended":
+        world.patch(suspend=True)
+    else:
+        world.freeze()
+    open_runs(world, a=OpenCount(queued=1, waiting=1))
+    world.run()
+    assert finishing_of(world, "a") is not None
+
+
 # A deploy is never blocked.
 
 
@@ -287,19 +323,12 @@ def test_retention_keeps_rows_and_flows_whose_runs_are_open() -> None:
     assert "a" not in world.rows
 
 
-def test_at_most_twenty_versions_finish_at_a_time() -> None:
-    world = with_runs()
-    config = copy.deepcopy(given.CONFIG)
-    counts = {"a": SOME}
-    for number in range(22):
-        config["resources"]["requests"]["cpu"] = f"{100 + number}m"
-        world.deploy(f"r{number}", "v1", config=config)
-        world.run()
-        counts[f"r{number}"] = OpenCount(queued=1)
-        open_runs(world, **counts)
+def test_at_most_twenty_versions_finish_at_a_time_those_with_the_oldest_runs_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finishing_pods, "STARTING", 20)  # else it takes many passes
+    world = with_history(22)
+    open_runs(world, **{f"r{number}": queued(age=number) for number in range(1, 23)})
     world.run()
-    assert world.phases["r21"] == "#23 Live"
-    assert len(finishing_names(world)) == 20
+    assert [row for row in world.rows if row != "live" and finishing_of(world, row) is None] == ["r1", "r2"]
     assert world.condition("Finishing") == ("True", "TooManyVersions")
     assert len(world.app.status.finishing) == 20
     assert [each.sequence for each in world.app.status.finishing] == list(range(22, 2, -1)), "the newest first"

@@ -15,7 +15,7 @@ from tests.unit.support.production import Production, tone
 
 JOURNAL = "http://dynamiq-journal.dynamiq-journal.svc"
 ELSEWHERE = "https://journal.example.com"
-DURABLE = {"durable": {"keepSeconds": 3600, "maxOpen": 5, "interruptions": 2}}
+DURABLE = {"durable": {"keepSeconds": 3600, "maxOpen": 5, "interruptions": 2, "waitSeconds": 60, "pods": 20, "afterRejection": "Cancel"}}
 
 
 def restart_with(world: World, journal: str | None) -> None:

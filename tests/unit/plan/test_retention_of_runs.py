@@ -110,6 +110,22 @@ def test_retention_goes_on_without_a_journal_and_for_a_public_app() -> None:
     assert len(world.rows) == LIMIT
 
 
+@pytest.mark.parametrize("archive", [False, True], ids=["deleted", "archived"])
+@pytest.mark.parametrize("count", [OpenCount(waiting=1), OpenCount(held=1)], ids=["waiting", "held"])
+def test_runs_that_need_no_pod_for_long_keep_their_row_and_their_flow(count: OpenCount, archive: bool) -> None:
+    world = limited(archive=archive)
+    open_runs(world, a=count)
+    deploy_many(world, 14)
+    world.archive = _all_archived(world)
+    world.later(30 * 86400)
+    world.run()
+    assert finishing_of(world, "a") is None
+    assert (len(world.rows), has_flow(world)) == (15, True)
+    open_runs(world, a=OpenCount(queued=1))
+    world.run()
+    assert finishing_of(world, "a") is not None, "it can still go on"
+
+
 def test_every_version_with_open_runs_stays_and_not_only_those_that_the_status_shows() -> None:
     world = limited()
     counts = {"a": SOME}

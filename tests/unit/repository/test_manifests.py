@@ -70,7 +70,7 @@ def needed() -> Rights:
     ask(resources.APP_CHANGES, "get", "list", "create", "patch", "delete")
     ask(resources.ROWS, "patch", subresource="/status")
     ask(resources.APPS, "patch", subresource="/status")
-    ask(resources.APPS, "get", "list", subresource="/runs")
+    ask(resources.APPS, "get", "list", "update", subresource="/runs")
     ask(resources.APPS, "get")
     ask(resources.VERSIONS, "get")
     ask(resources.PODS, "patch")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from dynamiq_operator.desired.base import WORKLOAD
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.plan.observed.open_runs import OpenCount, OpenRuns
+from dynamiq_operator.model.objects import Manifest, format_time
+from dynamiq_operator.plan.context import Context
+from dynamiq_operator.plan.observed.open_runs import OpenCount, OpenRuns, PodLimit
 from dynamiq_operator.plan.operations import ApplyChild, CreateChild, DeleteChild, ScaleWorkload
+from dynamiq_operator.plan.workloads import finishing
 from tests.support import factories as given
-from tests.support.world import World, serving
+from tests.support.world import World, a_world, serving
 
 JOURNAL = "http://dynamiq-journal.dynamiq-journal.svc"
 
@@ -44,10 +48,27 @@ def open_runs(world: World, **counts: OpenCount) -> None:
     """Sets the counts that the journal has, by row. Pins that it had and has no more have ended now."""
     before = world.open_runs
     by_digest = {digest_of(world, row): count for row, count in counts.items()}
+    fewer = _fewer(world, {digest[:8]: count for digest, count in by_digest.items()})
     ended = dict(before.ended) | {label: world.now for label in before.counts if label not in {each[:8] for each in by_digest}}
     world.open_runs = replace(
-        OpenRuns.by_digest(by_digest, before.known_since, {}), ended=ended, shown_since=before.shown_since, is_away=before.is_away
+        OpenRuns.by_digest(by_digest, before.known_since, {}),
+        ended=ended,
+        fewer=fewer,
+        shown_since=before.shown_since,
+        is_away=before.is_away,
     )
+
+
+def _fewer(world: World, counts: dict[str, OpenCount]) -> dict[str, dict[int, datetime]]:
+    """Returns since when fewer pods are needed: fewer than after the last change, as the operator's reader notes it."""
+    fewer = {label: dict(each) for label, each in world.open_runs.fewer.items()}
+    snapshot = world.snapshot()
+    limits = {digest[:8]: limit for digest, limit in finishing.limits(Context.of(snapshot, world.app)).items()}
+    for label, count in snapshot.open_runs.counts.items():
+        limit = limits.get(label, PodLimit())
+        for pods in range(limit.pods(counts.get(label, OpenCount())) + 1, limit.pods(count) + 1):
+            fewer.setdefault(label, {})[pods] = world.now
+    return fewer
 
 
 def journal_leaves(world: World) -> None:
@@ -68,6 +89,39 @@ def finishing_names(world: World) -> list[str]:
     return sorted(name for name in world.workloads if name.endswith("-fin"))
 
 
+def replicas_of(world: World, row: str) -> int | None:
+    """Returns how many pods the workload that finishes a row's runs has to have; None without one."""
+    made = finishing_of(world, row)
+    return made["spec"]["replicas"] if made is not None else None
+
+
+def with_history(versions: int) -> World:
+    """Returns a world with a journal whose live row follows as many others, `r1` to `rN`, each with its own pins."""
+    world, config = a_world(), copy.deepcopy(given.CONFIG)
+    for number in range(1, versions + 1):
+        config["resources"]["requests"]["cpu"] = f"{100 + number}m"
+        world.add(given.row_manifest(f"r{number}", given.superseded(number, "v2", config=config)))
+    world.deploy("live", "v2")
+    world.run()
+    return with_journal(world)
+
+
+def queued(age: float, runs: int = 1) -> OpenCount:
+    """Returns the count of runs that wait for a pod, the oldest since `age` seconds."""
+    since = given.NOW - timedelta(seconds=age)
+    return OpenCount(queued=runs, oldest=since, due=since)
+
+
+def lacking_room(world: World, *rows: str) -> None:
+    """Lets no node have room for the pods of these rows' workloads, from now on."""
+    for row in rows:
+        world.roll(names.finishing(given.NAME, label_of(world, row)))
+        for pod in world.pods:
+            if pod["metadata"]["name"].startswith(names.finishing(given.NAME, label_of(world, row))):
+                refused = {"type": "PodScheduled", "status": "False", "lastTransitionTime": format_time(world.now), "message": "no room"}
+                pod["status"]["conditions"] = [refused, {"type": "Ready", "status": "False"}]
+
+
 def written_workloads(world: World) -> list[tuple[str, str]]:
     """Returns what was done to workloads, in order: the operation's type and the workload's name."""
     found = []
@@ -78,6 +132,7 @@ def written_workloads(world: World) -> list[tuple[str, str]]:
     return found
 
 
+WAITING = OpenCount(waiting=2)
 SOME = OpenCount(queued=2, running=1, waiting=1)
 SWITCH = given.with_spec(rollout={"strategy": "Switch"})
 COLD = given.with_spec(rollout={"strategy": "Switch", "keepWarm": {"replicas": 0}})

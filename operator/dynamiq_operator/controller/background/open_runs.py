@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
+from typing import Annotated
 
 import aiohttp
 import msgspec
@@ -21,7 +22,7 @@ from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.kube.errors import backoff
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.trust import trust_of
-from dynamiq_operator.plan.observed.open_runs import OpenCount, OpenRuns
+from dynamiq_operator.plan.observed.open_runs import NONE_OPEN, OpenCount, OpenRuns, PodLimit
 
 WAIT = 20
 """Seconds for which the journal may wait for a change before it answers."""
@@ -34,8 +35,10 @@ AWAY = 10.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
 BYTES_MAX = 32 << 20
 ENDED_KEPT = 600.0
-"""Seconds for which it is kept when the last run of pins ended. Decisions look back for one minute."""
+"""Seconds for which it is kept when the last run of pins ended, or fewer pods were needed. Decisions look back for one minute."""
 PINS = re.compile("[0-9a-f]{16}")
+
+_Moment = Annotated[datetime, msgspec.Meta(tz=True)]  # one without a zone cannot be compared with the time
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +52,11 @@ class _Open(msgspec.Struct):
     running: int = 0
     waiting: int = 0
     held: int = 0
-    oldest: datetime | None = None
+    oldest: _Moment | None = None
     polled: bool = False
     questions: int = 0
-    waiting_since: datetime | None = None
+    waiting_since: _Moment | None = None
+    due: _Moment | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -67,11 +71,13 @@ class _OfApp:
     key: AppKey
     counts: dict[str, OpenCount]
 
-    @property
-    def facts(self) -> dict[str, tuple[bool, ...]]:
-        """The part of the counts that may change a decision: an App with many runs is not reconciled for each."""
+    def facts(self, limits: Mapping[str, PodLimit]) -> dict[str, tuple[int | bool, ...]]:
+        """Returns the part of the counts that may change a decision: an App with many runs is not reconciled for each."""
         return {
-            pins: (count.queued > 0, count.running > 0, count.waiting > 0, count.held > 0, count.polled, count.questions > 0)
+            pins: (
+                limits.get(pins, PodLimit()).pods(count),
+                *(count.queued > 0, count.running > 0, count.waiting > 0, count.held > 0, count.polled, count.questions > 0),
+            )
             for pins, count in self.counts.items()
         }
 
@@ -92,6 +98,8 @@ class OpenRunsReader:
         self._requeue, self._now, self._access, self._clock = requeue, now, access, clock
         self._by_app: dict[str, _OfApp] = {}
         self._ended: dict[str, dict[str, tuple[datetime, float]]] = {}
+        self._fewer: dict[str, dict[str, dict[int, tuple[datetime, float]]]] = {}
+        self._limits: dict[str, Mapping[str, PodLimit]] = {}
         self._version = ""
         self._known_since: datetime | None = None
         self._failing_since: float | None = None
@@ -100,7 +108,12 @@ class OpenRunsReader:
         """Returns the last counts of an App."""
         own = self._by_app.get(app_uid)
         ended = {pins: at for pins, (at, _) in self._ended.get(app_uid, {}).items()}
-        return OpenRuns.by_digest(own.counts if own is not None else {}, self._known_since, ended, is_away=self._is_away)
+        fewer = {pins: {pods: at for pods, (at, _) in each.items()} for pins, each in self._fewer.get(app_uid, {}).items()}
+        return OpenRuns.by_digest(own.counts if own is not None else {}, self._known_since, ended, fewer, is_away=self._is_away)
+
+    def limit(self, app_uid: str, limits: Mapping[str, PodLimit]) -> None:
+        """Sets how pods share the runs of the App's pins, by digest: then it is requeued when another number of pods is needed."""
+        self._limits[app_uid] = limits
 
     @property
     def _is_away(self) -> bool:
@@ -148,11 +161,14 @@ class OpenRunsReader:
         self._known_since = self._known_since or self._now()
         self._by_app = _by_app(answer)
         self._note_ended(before)
+        self._note_fewer(before)
+        self._limits = {uid: each for uid, each in self._limits.items() if uid in self._by_app}
         if not was_known:
             log.info("the journal answers: %d Apps have open background runs", len(self._by_app))
         for uid in before.keys() | self._by_app.keys():
-            one, other = before.get(uid), self._by_app.get(uid)
-            if not was_known or (one.facts if one is not None else {}) != (other.facts if other is not None else {}):
+            one, other, limits = before.get(uid), self._by_app.get(uid), self._limits.get(uid, {})
+            facts = [each.facts(limits) if each is not None else {} for each in (one, other)]
+            if not was_known or facts[0] != facts[1]:
                 for key in {each.key for each in (one, other) if each is not None}:
                     self._requeue(key)
 
@@ -166,6 +182,21 @@ class OpenRunsReader:
             if gone:
                 kept[uid] = {**kept.get(uid, {}), **gone}
         self._ended = {uid: ended for uid, ended in kept.items() if ended}
+
+    def _note_fewer(self, before: dict[str, _OfApp]) -> None:
+        """Notes since when fewer pods are needed for pins, and forgets what is long ago."""
+        noted, moment = (self._now(), self._clock()), self._clock()
+        kept = {
+            uid: {pins: {pods: at for pods, at in each.items() if moment - at[1] < ENDED_KEPT} for pins, each in own.items()}
+            for uid, own in self._fewer.items()
+        }
+        for uid, own in before.items():
+            now, limits = self._by_app[uid].counts if uid in self._by_app else {}, self._limits.get(uid, {})
+            for pins, count in own.counts.items():
+                limit = limits.get(pins, PodLimit())
+                for pods in range(limit.pods(now.get(pins, NONE_OPEN)) + 1, limit.pods(count) + 1):
+                    kept.setdefault(uid, {}).setdefault(pins, {})[pods] = noted
+        self._fewer = {uid: some for uid, own in kept.items() if (some := {pins: each for pins, each in own.items() if each})}
 
     def _note_failure(self, why: str) -> None:
         """Notes that the journal does not answer; after AWAY nothing is known, and the Apps concerned are requeued."""
@@ -183,7 +214,8 @@ def _by_app(answer: _Answer) -> dict[str, _OfApp]:
     for each in _usable(answer):
         own = made.setdefault(each.app_uid, _OfApp((each.namespace, each.app), {}))
         counts = (each.queued, each.running, each.waiting, each.held)
-        own.counts[each.pins] = OpenCount(*counts, each.oldest, each.polled, questions=each.questions, asked=each.waiting_since)
+        asked = {"questions": each.questions, "asked": each.waiting_since}
+        own.counts[each.pins] = OpenCount(*counts, each.oldest, each.polled, each.due, **asked)
     return made
 
 

@@ -12,6 +12,7 @@ from dynamiq_operator.controller.app_state import AppState, AppStates
 from dynamiq_operator.controller.background.activity import ActivityReader
 from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
+from dynamiq_operator.controller.background.holding import HoldWriter
 from dynamiq_operator.controller.background.open_runs import OpenRunsReader
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import CONTENT_HASH, AppKey, Cache
@@ -56,6 +57,7 @@ from dynamiq_operator.plan.revert.revert_row import needs_history
 from dynamiq_operator.plan.rows.retention import hand_over
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.verification.requests import due as verification_due
+from dynamiq_operator.plan.workloads.holding import holdings
 from dynamiq_operator.plan.workloads.wanted import standby_to_make
 
 PROBLEM_TTL = 14.0
@@ -92,13 +94,14 @@ class Observer:
         verifying: VerificationReader,
         archive: ArchiveWriter,
         open_runs: OpenRunsReader,
+        holds: HoldWriter,
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
         self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, ""
         self._access_keys, self._stamps = AccessKeysReader(client, settings.gate_namespace), Stamps(client, states.clock)
         self._guards = GuardReader(client, cache, denials, self._stamps)
-        self._verifying, self._archive, self._open_runs = verifying, archive, open_runs
+        self._verifying, self._archive, self._open_runs, self._holds = verifying, archive, open_runs, holds
 
     async def observe(self, key: AppKey) -> Snapshot:
         """Returns the snapshot of an App now. Raises errors.ApiError."""
@@ -163,6 +166,7 @@ class Observer:
         self._comparisons.schedule(key, app.meta.uid, state.comparison, to_compare(snapshot, app))
         self._verifying.schedule(app, state.verification, verification_due(snapshot, app))
         self._archive.schedule(key, app.meta.uid, state.archive, hand_over(snapshot, app))
+        self._holds.schedule(key, app.meta.uid, state.holds, holdings(snapshot, app))
         return replace(snapshot, verification=replace(snapshot.verification, progress=state.verification.progress))
 
     async def _with_named(self, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:

@@ -14,7 +14,7 @@ from dynamiq_operator.model import ownership
 from dynamiq_operator.model.objects import App, Manifest, Row, read
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.snapshot import Snapshot
-from dynamiq_operator.plan.workloads.finishing import labels_to_read
+from dynamiq_operator.plan.workloads.finishing import labels_to_read, limits
 
 SEARCHED_FOR = 600.0
 """Seconds after which pins of which no row is known are searched for again."""
@@ -32,7 +32,9 @@ async def with_open_runs(client: Client, reader: OpenRunsReader, key: AppKey, ap
     if lacking := labels_to_read(Context.of(snapshot, app)):
         await _search(client, key, app, state, snapshot, lacking)
     found = {label: row for label in lacking if (row := rows[label][0]) is not None}
-    return replace(snapshot, open_runs=replace(open_runs, rows=found))
+    snapshot = replace(snapshot, open_runs=replace(open_runs, rows=found))
+    reader.limit(app.meta.uid, limits(Context.of(snapshot, app)))
+    return snapshot
 
 
 async def _search(client: Client, key: AppKey, app: App, state: AppState, snapshot: Snapshot, lacking: tuple[str, ...]) -> None:

@@ -20,7 +20,7 @@ from dynamiq_operator.plan.observed.workloads import ObservedWorkloads
 from dynamiq_operator.plan.operations import AnnotatePod, DeleteChild, Operation, ScaleWorkload
 from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.workloads import endpoints
-from dynamiq_operator.plan.workloads.finishing import holds_workload, may_go, replicas, wanted_finishing
+from dynamiq_operator.plan.workloads.finishing import holds_workload, scaling, unneeded
 from dynamiq_operator.plan.workloads.wanted import (
     conversion,
     gives_up_standby,
@@ -68,16 +68,12 @@ def delete_unneeded(context: Context) -> Iterator[Operation]:
         if gives_up_standby(context) and label == context.workloads.newest_served(but=labels):
             yield events.standby_given_up(context.app, observed, lacks_room(context.workload))
         yield DeleteChild(observed)
-    for label, observed in context.workloads.finishing.items():
-        if may_go(context, label) and not is_ending(observed) and is_owned(observed, context.app):
-            yield DeleteChild(observed)
+    yield from (DeleteChild(observed) for observed in unneeded(context) if is_owned(observed, context.app))
 
 
 def scale_finishing(context: Context) -> Iterator[ScaleWorkload]:
-    """Yields the scaling of workloads that only finish background runs: one pod each, and none while a deploy lacks their room."""
-    for each in wanted_finishing(context):
-        if each.observed is not None and (number := replicas(context, each)) is not None:
-            yield ScaleWorkload(each.observed, number)
+    """Yields the scaling of workloads that only finish background runs."""
+    yield from (ScaleWorkload(observed, number) for observed, number in scaling(context))
 
 
 def _has_runs(context: Context, label: str) -> bool:

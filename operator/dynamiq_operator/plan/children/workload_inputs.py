@@ -18,14 +18,13 @@ from dynamiq_operator.plan.children.given_up import noting_given_up
 from dynamiq_operator.plan.children.recording import renews_template
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.sleep.state import keeps_template
-from dynamiq_operator.plan.workloads.finishing import Finishing, holds_roll, lacks_deploy_room, wanted_finishing
+from dynamiq_operator.plan.workloads.finishing import holds_roll, wanted_finishing
+from dynamiq_operator.plan.workloads.finishing_pods import Finishing, first_replicas
 from dynamiq_operator.plan.workloads.verified import needs_switch, verifies
 from dynamiq_operator.plan.workloads.wanted import WantedWorkload, are_others_deleted, conversion, replicas_now, room_note
 
 
 def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInputs:
-    if workload.finishes:
-        return _finishing_inputs(context, workload)
     return WorkloadInputs(
         workload.label,
         workload.pins,
@@ -34,7 +33,7 @@ def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInput
         key_note=access_keys.key_note(context, workload.observed),
         served_note=served_note(context, workload.label),
         room_note=room_note(context, workload.label),
-        row_note=_row_note(context, workload),
+        row_note=_row_note(context, workload.pins, workload.observed),
         app=context.app_for(workload.pins, workload.observed) if workload.pins is not None else None,
         replicas=replicas_now(context, None),
         recorder=context.snapshot.settings.recorder,
@@ -45,7 +44,7 @@ def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInput
 
 def finishing_inputs(context: Context) -> tuple[WorkloadInputs, ...]:
     """Returns the inputs of the workloads that only finish background runs."""
-    return tuple(workload_inputs(context, _to_finish(each)) for each in wanted_finishing(context))
+    return tuple(_finishing_inputs(context, each) for each in wanted_finishing(context))
 
 
 def finishing_keys(context: Context) -> frozenset[ChildKey]:
@@ -55,24 +54,20 @@ def finishing_keys(context: Context) -> frozenset[ChildKey]:
     return frozenset({*made, (NETWORK_POLICY.kind, names.finishing_policy(app))})
 
 
-def _finishing_inputs(context: Context, workload: WantedWorkload) -> WorkloadInputs:
-    pins, observed = workload.pins, workload.observed
+def _finishing_inputs(context: Context, each: Finishing) -> WorkloadInputs:
+    pins, observed = each.pins, each.observed
     return WorkloadInputs(
-        workload.label,
+        each.label,
         pins,
         choice=_finishing_choice(context, pins, observed),
         observed=observed,
-        row_note=_row_note(context, workload),
+        row_note=_row_note(context, pins, observed),
         app=context.app_for(pins, observed) if pins is not None else None,
-        replicas=0 if lacks_deploy_room(context) else 1,
+        replicas=first_replicas(context, each),
         recorder=context.snapshot.settings.recorder,
         journal=context.snapshot.settings.journal,
         finishes=True,
     )
-
-
-def _to_finish(each: Finishing) -> WantedWorkload:
-    return WantedWorkload(each.label, each.pins, each.observed, finishes=True)
 
 
 def _finishing_choice(context: Context, pins: Pins | None, observed: Manifest | None) -> TemplateChoice:
@@ -106,12 +101,12 @@ def workload_manifest(context: Context, workload: WantedWorkload) -> Manifest | 
     return noting_given_up(made, workload.observed, context.given_up) if made is not None else None
 
 
-def _row_note(context: Context, workload: WantedWorkload) -> str | None:
+def _row_note(context: Context, pins: Pins | None, observed: Manifest | None) -> str | None:
     """Returns the row of a workload's template, while variables take effect only with rows; else None."""
     if not context.holds_variables or context.history.target is None:
         return None
-    noted = workloads.template_row(workload.observed) if workload.observed is not None else None
-    keeps = noted is not None and (workload.pins is None or context.keeps_environment(workload.pins, workload.observed))
+    noted = workloads.template_row(observed) if observed is not None else None
+    keeps = noted is not None and (pins is None or context.keeps_environment(pins, observed))
     return str(noted if keeps else context.history.target.sequence)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import ceil
 
 from dynamiq_operator.desired.pin_labels import SHORT
 from dynamiq_operator.model.objects import Row
@@ -12,9 +13,11 @@ from dynamiq_operator.model.objects import Row
 
 @dataclass(frozen=True)
 class OpenCount:
-    """The open runs of one set of pins. `oldest`: when the oldest was accepted. `polled`: True if a pod asked for work lately.
+    """The open runs of one set of pins.
 
-    `questions`: open ones, to persons. `asked`: when the oldest of them was asked.
+    - `oldest`: when the oldest was accepted. `due`: the same of those that are queued.
+    - `polled`: True if a pod asked for work lately.
+    - `questions`: open ones, to persons. `asked`: when the oldest of them was asked.
     """
 
     queued: int = 0
@@ -23,6 +26,7 @@ class OpenCount:
     held: int = 0
     oldest: datetime | None = None
     polled: bool = False
+    due: datetime | None = None
     questions: int = 0
     asked: datetime | None = None
 
@@ -30,8 +34,25 @@ class OpenCount:
     def total(self) -> int:
         return self.queued + self.running + self.waiting + self.held
 
+    @property
+    def active(self) -> int:
+        """The runs that need a pod: those that wait for one, and those that have one."""
+        return self.queued + self.running
+
 
 NONE_OPEN = OpenCount()
+
+
+@dataclass(frozen=True)
+class PodLimit:
+    """How pods share the runs of one set of pins. `runs`: background runs of a pod at a time. `most`: pods."""
+
+    runs: int = 1
+    most: int = 1
+
+    def pods(self, count: OpenCount) -> int:
+        """Returns how many pods the active runs need."""
+        return min(ceil(count.active / self.runs), self.most)
 
 
 @dataclass(frozen=True)
@@ -42,6 +63,7 @@ class OpenRuns:
     - `known_since`: since when the journal has answered without a gap; None while it is away, or was never read.
     - `is_away`: True if the journal has not answered for some time, or the operator knows none. Else it may not have been asked yet.
     - `ended`: when the last open run of pins ended, if that is not long ago.
+    - `fewer`: for pins, since when fewer than a number of pods are needed, if that is not long ago.
     - `rows`: for pins of which no other object tells, their newest row.
     - `shown_since`: since when the App's status shows the counts that it shows now.
     """
@@ -51,12 +73,19 @@ class OpenRuns:
     known_since: datetime | None = None
     is_away: bool = False
     ended: Mapping[str, datetime] = field(default_factory=dict)
+    fewer: Mapping[str, Mapping[int, datetime]] = field(default_factory=dict)
     rows: Mapping[str, Row] = field(default_factory=dict)
     shown_since: datetime | None = None
 
     @classmethod
     def by_digest(
-        cls, counts: Mapping[str, OpenCount], known_since: datetime | None, ended: Mapping[str, datetime], *, is_away: bool = False
+        cls,
+        counts: Mapping[str, OpenCount],
+        known_since: datetime | None,
+        ended: Mapping[str, datetime],
+        fewer: Mapping[str, Mapping[int, datetime]] | None = None,
+        *,
+        is_away: bool = False,
     ) -> OpenRuns:
         """Returns the counts of the journal, which names pins by their digest."""
         return cls(
@@ -65,6 +94,7 @@ class OpenRuns:
             known_since,
             is_away,
             {digest[:SHORT]: moment for digest, moment in ended.items()},
+            {digest[:SHORT]: moments for digest, moments in (fewer or {}).items()},
         )
 
     @property
@@ -80,3 +110,9 @@ class OpenRuns:
         if self.known_since is None or self.of(label).total:
             return None
         return max(self.known_since, self.ended.get(label, self.known_since))
+
+    def fewer_since(self, label: str, pods: int) -> datetime | None:
+        """Returns since when it is known that fewer than `pods` pods are needed, if they are; None if counts are unknown."""
+        if self.known_since is None:
+            return None
+        return max(self.known_since, self.fewer.get(label, {}).get(pods, self.known_since))

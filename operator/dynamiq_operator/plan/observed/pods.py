@@ -14,6 +14,9 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import parse_time
 from dynamiq_operator.plan.observed.activity import Activity
 
+NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+"""Reasons of a container that waits because its image cannot be pulled."""
+
 
 @dataclass(frozen=True)
 class Container:

@@ -118,6 +118,16 @@ def claimed_again(app: App, host: str, since: datetime, *, contested: bool = Fal
     return Emit(app, "HostnameClaimed", text, key=f"{host}/{format_time(since)}", warning=True)
 
 
+def finishing(app: App, reason: str, message: str) -> Emit:
+    """Returns the Event that background runs of earlier versions need a person, with the reason of the condition Finishing."""
+    return Emit(app, reason, message, key=message, warning=True)
+
+
+def finishing_for_now(app: App, now: datetime, reason: str, message: str) -> Emit:
+    """Returns the Event that such runs wait for something that passes, or for an answer: one an hour at most."""
+    return Emit(app, reason, message, key=_hour(now), warning=reason != "RunsWait")
+
+
 def hindered(app: App, message: str) -> Emit:
     return Emit(app, "Hindered", message, key=message, warning=True)
 

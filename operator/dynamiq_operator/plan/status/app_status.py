@@ -37,8 +37,9 @@ from dynamiq_operator.plan.status.conditions import (
     dated,
     ready,
 )
-from dynamiq_operator.plan.status.durable import durable_condition, finishing_condition, finishing_status
+from dynamiq_operator.plan.status.durable import durable_condition
 from dynamiq_operator.plan.status.failures import LOST, failed_condition, failure_of, lost_message
+from dynamiq_operator.plan.status.finishing import finishing_condition, finishing_status
 from dynamiq_operator.plan.status.recorded import archived_condition, recorded_condition, redaction_condition
 from dynamiq_operator.plan.status.runtimes import runtimes
 from dynamiq_operator.plan.status.sleeping import available_though_asleep, sleep_condition

@@ -15,6 +15,7 @@ from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.model.text import on_one_line
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.jobs import TriggerJob
+from dynamiq_operator.plan.observed.pods import NO_IMAGE
 from dynamiq_operator.plan.operations import Emit
 
 MESSAGE_MAX = 200
@@ -22,7 +23,6 @@ MESSAGE_WITHIN = timedelta(seconds=10)
 """How long the outcome of an ended Job waits for its pod: the pod's termination message arrives with the pod's end."""
 UNSEEN = timedelta(seconds=60)
 """How long after its start a Job may be missing from the informer cache. After that, a missing Job was deleted."""
-_NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 
 
 def last_runs(context: Context) -> tuple[TriggerRun, ...]:
@@ -101,7 +101,7 @@ def _awaits_message(now: datetime, run: TriggerJob) -> bool:
 def _hindered(settings: Settings, run: TriggerJob) -> str | None:
     if run.pod is None or not run.pod.waits or run.pod.waits in ("ContainerCreating", "PodInitializing"):
         return None
-    if run.pod.waits in _NO_IMAGE:
+    if run.pod.waits in NO_IMAGE:
         return f"its image {settings.trigger_image} cannot be pulled: see the operator's --trigger-image"[:MESSAGE_MAX]
     return f"its pod cannot start: {run.pod.waits}"[:MESSAGE_MAX]
 

@@ -1,7 +1,8 @@
 """Decides which earlier pins get pods that only finish background runs, and for how long. It makes none.
 
-A run ends on the pins that it began with. Pins with open runs that are neither the target's nor kept warm have a workload of their own,
-under both strategies. It is there before their other pods go, and goes once their last run has ended.
+A run ends on the pins that it began with. Pins with active runs that are neither the target's nor kept warm have a workload of their own,
+under both strategies. It is there before their other pods go, and goes once their last run has ended. Runs that wait, or are held, need no
+workload: none is made for them, and one that exists has no pods. `finishing_pods` has how many pods there are.
 
 While the journal is away its last counts stand: nothing is deleted or scaled, and no deploy waits for it. Pins that nobody knew of
 get their workload when the journal answers again; until then nothing could have gone on.
@@ -9,9 +10,7 @@ get their workload when the journal answers again; until then nothing could have
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Iterator, Mapping
 
 from dynamiq_operator.desired import workload as workloads
 from dynamiq_operator.desired.base import is_ending
@@ -23,33 +22,24 @@ from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.app_status import FinishingVersion
 from dynamiq_operator.model.objects import Manifest, Row
 from dynamiq_operator.plan.context import Context
-from dynamiq_operator.plan.observed.open_runs import OpenCount
-from dynamiq_operator.plan.workloads import environment
-from dynamiq_operator.plan.workloads.wanted import conversion, gives_up_standby, lacks_room, noted_pins, wanted_workloads
+from dynamiq_operator.plan.observed.open_runs import PodLimit
+from dynamiq_operator.plan.workloads import environment, finishing_pods
+from dynamiq_operator.plan.workloads.finishing_pods import QUIET, Finishing
+from dynamiq_operator.plan.workloads.wanted import conversion, gives_up_standby, noted_pins, wanted_workloads
 
 FINISHING = "Finishing"
 """Condition type of the App, only while it is True: background runs are open that no pod of the live version takes."""
 MOST = 20
-"""Workloads of one App that finish runs. Runs of further pins wait."""
-QUIET = timedelta(seconds=60)
-"""How long pins have to be without an open run before their workload goes."""
+"""Workloads of one App that finish runs. Active runs of further pins wait."""
 AGAIN = 15.0
 """Seconds until the next look at workloads that stay because the journal is away."""
 
 
-@dataclass(frozen=True)
-class Finishing:
-    """Earlier pins, by their label, whose background runs go on apart. `pins`: None if no object tells them."""
-
-    label: str
-    pins: Pins | None
-    observed: Manifest | None
-    count: OpenCount
-    sequence: int = 0
-
-
 def finishing(context: Context) -> tuple[Finishing, ...]:
-    """Returns the pins with runs to finish, or with a workload that stays: those with a workload first, then the most urgent."""
+    """Returns the pins with runs to finish, or with a workload that stays, in the order in which they may have a workload.
+
+    Those with pods or active runs come first, then those whose workload has nothing to do now, and those that need none.
+    """
     observed, counts = context.workloads.finishing, context.snapshot.open_runs.counts
     if not observed and not counts:
         return ()  # most Apps, at no cost
@@ -57,13 +47,33 @@ def finishing(context: Context) -> tuple[Finishing, ...]:
     labels = [label for label in _open_labels(context) if label not in lasting]
     kept = [label for label in observed if not may_go(context, label)]
     each = (_finishing(context, label) for label in dict.fromkeys((*kept, *labels)))
-    urgent = sorted(each, key=lambda one: (one.observed is None, not (one.count.queued or one.count.running), -one.sequence, one.label))
-    return tuple(urgent)
+    return tuple(sorted(each, key=lambda one: (place := _place(context, one), one.age if place < 2 else (), -one.sequence, one.label)))
 
 
 def wanted_finishing(context: Context) -> tuple[Finishing, ...]:
     """Returns those that have a workload, or get one."""
-    return finishing(context)[:MOST]
+    some = _with_place(context)
+    waiting = _late(context, some)
+    return tuple(each for each in some if each.label not in waiting or _stays(context, each))
+
+
+def scaling(context: Context) -> Iterator[tuple[Manifest, int]]:
+    """Yields the workloads whose number of pods changes, with the new number."""
+    wanted = wanted_finishing(context)
+    yield from finishing_pods.scaling(context, wanted, _late(context, wanted)) if wanted else ()
+
+
+def unneeded(context: Context) -> Iterator[Manifest]:
+    """Yields the workloads to delete: nothing is left to finish, other pods take their runs over, or others need their place."""
+    if context.workloads.finishing and context.snapshot.open_runs.is_known:
+        wanted = {each.label for each in wanted_finishing(context)}
+        yield from (raw for label, raw in context.workloads.finishing.items() if label not in wanted and not is_ending(raw))
+
+
+def limits(context: Context) -> Mapping[str, PodLimit]:
+    """Returns how pods share the runs of these pins, by digest."""
+    digests = context.snapshot.open_runs.digests
+    return {digests[each.label]: finishing_pods.pod_limit(context, each.pins) for each in finishing(context) if each.label in digests}
 
 
 def may_go(context: Context, label: str) -> bool:
@@ -74,28 +84,12 @@ def may_go(context: Context, label: str) -> bool:
     return (since is not None and context.snapshot.now - since >= QUIET) or _is_covered(context, label)
 
 
-def replicas(context: Context, each: Finishing) -> int | None:
-    """Returns how many pods such a workload has to have; None if it stays as it is."""
-    if each.observed is None or is_ending(each.observed) or not context.snapshot.open_runs.is_known:
-        return None
-    now: int = each.observed["spec"].get("replicas", 1)
-    # Once it has made room for a deploy it stays away for the rest of it, or it would take that room again.
-    gives_way = lacks_deploy_room(context) or (context.history.candidate is not None and now == 0)
-    wanted = 0 if gives_way else 1
-    return wanted if wanted != now else None
-
-
-def lacks_deploy_room(context: Context) -> bool:
-    """Returns True if a quota has no room for the pods of a deploy: those that finish runs give way first."""
-    return context.history.candidate is not None and bool(lacks_room(context.workload))
-
-
 def holds_roll(context: Context) -> tuple[Finishing, ...]:
     """Returns the pins that need their own workload before the pods of the target's workload are replaced; most often none."""
     observed = context.workload
     if observed is None or context.label != PLAIN or not context.snapshot.open_runs.counts:
         return ()
-    leaving = {(applied_pins(observed) or "")[:SHORT], context.live_pins.label if context.live_pins is not None else ""}
+    leaving = _of_other_pods(context)
     return tuple(each for each in wanted_finishing(context) if each.observed is None and each.label in leaving)
 
 
@@ -113,6 +107,7 @@ def holds_workload(context: Context, label: str) -> tuple[Finishing, ...] | bool
 def finishing_times(context: Context) -> Iterator[float]:
     """Yields the seconds until time alone may change these workloads."""
     none_since, now = context.snapshot.open_runs.none_since, context.snapshot.now
+    yield from finishing_pods.pod_times(context, wanted_finishing(context))
     yield from ((since + QUIET - now).total_seconds() for label in context.workloads.finishing if (since := none_since(label)) is not None)
     # The journal's return requeues only Apps with counts.
     if not context.snapshot.open_runs.is_known and context.snapshot.settings.journal is not None:
@@ -129,7 +124,8 @@ def version_of(context: Context, label: str) -> FinishingVersion | None:
 
 def labels_to_read(context: Context) -> tuple[str, ...]:
     """Returns the labels of pins whose row has to be searched for in the history: no object at hand names it."""
-    without_pins = {each.label: each.pins is None for each in finishing(context)}
+    # After a restart of the operator most Apps have runs that only wait: their status is enough, and no history is read.
+    without_pins = {each.label: each.pins is None and _needs_pins(context, each) for each in finishing(context)}
     labels = dict.fromkeys((*without_pins, *_open_labels(context)))
     return tuple(label for label in labels if without_pins.get(label) or version_of(context, label) is None)
 
@@ -154,6 +150,51 @@ def takes_runs(context: Context) -> bool:
     return environment.app_as_served(context).spec.is_private
 
 
+def pins_of(context: Context, label: str) -> Pins | None:
+    """Returns the pins of a label; None if no object at hand names them."""
+    observed = context.workloads.finishing.get(label)
+    own = workloads.noted_pins(observed) if observed is not None else None
+    known = (own, context.target_pins, context.live_pins, noted_pins(context.workloads, label))
+    found = next((pins for pins in known if pins is not None and pins.label == label), None)
+    row = _row(context, label) if found is None else None
+    return Pins.of(row.pinned) if row is not None and row.pinned is not None else found
+
+
+def _place(context: Context, each: Finishing) -> int:
+    """Returns the class of pins in the order of `finishing`."""
+    if each.observed is None:
+        return 1 if each.count.active else 3
+    # A workload of MOST goes for other runs only if it has no pod, and it is known that it needs none.
+    is_idle = context.snapshot.open_runs.is_known and not each.count.active and each.replicas == 0
+    return 2 if is_idle else 0
+
+
+def _with_place(context: Context) -> tuple[Finishing, ...]:
+    return tuple(each for each in finishing(context) if each.observed is not None or each.count.active)[:MOST]
+
+
+def _late(context: Context, some: tuple[Finishing, ...]) -> frozenset[str]:
+    return finishing_pods.late(context, some, _of_other_pods(context)) if len(some) > finishing_pods.STARTING else frozenset()
+
+
+def _stays(context: Context, each: Finishing) -> bool:
+    """Returns True if pins whose turn has not come keep their workload."""
+    if each.observed is None or not context.snapshot.open_runs.is_known:
+        return each.observed is not None
+    return each.replicas == 0 or finishing_pods.no_room_since(context, each) is None
+
+
+def _of_other_pods(context: Context) -> frozenset[str]:
+    """Returns the labels of pins whose runs other pods of the App have until these are replaced or deleted."""
+    plain, live = context.workloads.get(PLAIN), context.live_pins
+    applied = (applied_pins(plain) or "")[:SHORT] if plain is not None else ""
+    return frozenset({*context.workloads.of_pins, applied, live.label if live is not None else ""})
+
+
+def _needs_pins(context: Context, each: Finishing) -> bool:
+    return bool(each.observed is not None or each.count.active or each.count.held or context.snapshot.guards.rejections)
+
+
 def _open_labels(context: Context) -> tuple[str, ...]:
     return tuple(label for label, count in context.snapshot.open_runs.counts.items() if count.total)
 
@@ -162,20 +203,11 @@ def _finishing(context: Context, label: str) -> Finishing:
     shown = version_of(context, label)
     return Finishing(
         label,
-        _pins(context, label),
+        pins_of(context, label),
         context.workloads.finishing.get(label),
         context.snapshot.open_runs.of(label),
         shown.sequence if shown is not None else 0,
     )
-
-
-def _pins(context: Context, label: str) -> Pins | None:
-    observed = context.workloads.finishing.get(label)
-    own = workloads.noted_pins(observed) if observed is not None else None
-    known = (own, context.target_pins, context.live_pins, noted_pins(context.workloads, label))
-    found = next((pins for pins in known if pins is not None and pins.label == label), None)
-    row = _row(context, label) if found is None else None
-    return Pins.of(row.pinned) if row is not None and row.pinned is not None else found
 
 
 def _row(context: Context, label: str) -> Row | None:

@@ -37,13 +37,12 @@ AT_ONCE, SURGE = 2, 0.25
 @dataclass(frozen=True)
 class WantedWorkload:
     """A workload that the App has to have. `label`: of its pins, empty under strategy Rolling. `pins`: None if unknown, so that it stays as
-    it is. `finishes`: True if no caller reaches its pods.
+    it is.
     """
 
     label: str
     pins: Pins | None
     observed: Manifest | None
-    finishes: bool = False
 
 
 def wanted_workloads(context: Context) -> tuple[WantedWorkload, ...]:
