@@ -16,6 +16,7 @@ from dynamiq_operator.controller.background import open_runs
 from dynamiq_operator.controller.background.open_runs import AWAY, OpenRunsReader
 from dynamiq_operator.desired.pin_labels import stored_digest
 from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.journal import OpenAnswer, OpenEntry
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.resources import APPS, PODS, ROWS
 from dynamiq_operator.model import names
@@ -192,7 +193,7 @@ async def test_the_row_of_pins_that_nothing_names_is_searched_for_once(process: 
     row = given.stored(given.row_manifest("old", given.live(1)))
     digest = stored_digest(row["spec"]["pinned"])
     script.on("GET", at(ROWS), listed(row))
-    answer = open_runs._Answer("1", [open_runs._Open(given.NAMESPACE, given.NAME, APP, digest, queued=1)])
+    answer = OpenAnswer("1", [OpenEntry(given.NAMESPACE, given.NAME, APP, digest, queued=1)])
     process.open_runs._take(answer)
     process.informers.on_watch_event(APPS, "ADDED", given.stored(given.app_manifest(given.public())))
     for _ in range(2):
