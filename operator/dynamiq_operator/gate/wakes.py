@@ -70,6 +70,11 @@ def next_of(waiting: Iterable[Claimable]) -> Claimable | None:
     return min(waiting, key=lambda each: each.not_before, default=None)
 
 
+def pause_after(woken: int) -> float:
+    """Returns the seconds until pins are woken again. They double from the second time on: somebody scales them to 0."""
+    return errors.backoff(max(woken, 1), AGAIN_AFTER, GIVEN_WAY)
+
+
 class Wakes:
     """The wakes for background runs of all Apps. `access`: the journal."""
 
@@ -155,7 +160,7 @@ class Wakes:
 
     async def _attempt(self, chosen: Claimable) -> None:
         await self._scale(chosen, chosen.entry)
-        chosen.not_before = self._clock() + errors.backoff(max(chosen.woken, 1), AGAIN_AFTER, GIVEN_WAY)
+        chosen.not_before = self._clock() + pause_after(chosen.woken)
         self._news.set()
 
     async def _scale(self, chosen: Claimable, entry: OpenEntry) -> None:
