@@ -64,7 +64,7 @@ def _as_pods(cluster: Cluster, kubectl: Transcript, in_front: Gateway | None, ar
     settings = {**(in_front.settings if in_front is not None else {}), "recorder": recorder.URL, "journal": journal.URL}
     programs = {"operator": settings, "api": settings}
     kubectl.run("apply", "-k", _overlay(cluster, kubectl, MANIFESTS, programs))
-    kubectl.run("apply", "-k", _overlay(cluster, kubectl, GATE_MANIFESTS, {"gate": {"recorder": recorder.URL}}))
+    kubectl.run("apply", "-k", _overlay(cluster, kubectl, GATE_MANIFESTS, {"gate": {"recorder": recorder.URL, "journal": journal.URL}}))
     for program in ("recorder", "journal"):
         volumes.provide(cluster, kubectl, program)
     trusted = {"recorder": {"recorder-journal-account": journal.ACCOUNT}}

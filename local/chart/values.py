@@ -199,7 +199,7 @@ class Journal(Component):
     enabled: Annotated[
         bool,
         Field(
-            description="Installs the journal of background runs where recorder.enabled is true, and configures operator, API and recorder for it."
+            description="Installs the journal of background runs where recorder.enabled is true, and configures operator, API, gate and recorder for it."
         ),
     ] = True
     create_namespace: Annotated[

@@ -129,6 +129,7 @@ def _gate(args: argparse.Namespace) -> int:
         args.finish_within,
         args.linger,
         recorder=RecorderAccess(args.recorder, args.recorder_token_file, args.recorder_ca) if args.recorder is not None else None,
+        journal=RecorderAccess(args.journal, args.journal_token_file, args.journal_ca) if args.journal is not None else None,
         kubeconfig=args.kubeconfig,
         context=args.context,
     )

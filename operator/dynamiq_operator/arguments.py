@@ -210,6 +210,11 @@ def _gate_parser(commands: Any) -> None:
     _setting(gating, "--recorder", None, "URL of the recorder, to which it hands runs that are sent to sleeping Apps", kind=recorder_url)
     _recorder_token(gating)
     _recorder_ca(gating)
+    _setting(
+        gating, "--journal", None, "URL of the journal, for whose queued runs it wakes Apps and pods of earlier versions", kind=recorder_url
+    )
+    _journal_token(gating)
+    _journal_ca(gating)
     _log_level(gating)
 
 
@@ -296,8 +301,7 @@ def _recording(to: argparse.ArgumentParser) -> None:
         " http://dynamiq-journal.dynamiq-journal.svc (default: there are no background runs)",
         kind=recorder_url,
     )
-    text = "file with the token by which the journal knows this process, read for each request"
-    _setting(to, "--journal-token-file", JOURNAL_TOKEN, text, kind=Path, variable="DYNAMIQ_JOURNAL_TOKEN")
+    _journal_token(to)
     _journal_ca(to)
     _setting(
         to,
@@ -318,6 +322,11 @@ def _recorder_token(to: argparse.ArgumentParser) -> None:
 def _recorder_ca(to: argparse.ArgumentParser) -> None:
     text = "certificates (PEM) by which an https recorder is trusted (default: those of the system)"
     _setting(to, "--recorder-ca", None, text, kind=Path)
+
+
+def _journal_token(to: argparse.ArgumentParser) -> None:
+    text = "file with the token by which the journal knows this process, read for each request"
+    _setting(to, "--journal-token-file", JOURNAL_TOKEN, text, kind=Path, variable="DYNAMIQ_JOURNAL_TOKEN")
 
 
 def _journal_ca(to: argparse.ArgumentParser) -> None:

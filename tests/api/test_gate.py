@@ -24,6 +24,8 @@ from tests.support.faults import faults
 from tests.support.faults.proxy import Proxy
 from tests.support.gates import GateProcess
 from tests.support.ports import free_port, gate_port
+from tests.support.scripted import Reply, ScriptedServer
+from tests.support.scripted_journal import ScriptedJournal
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("guarded", "rights")
@@ -46,9 +48,9 @@ def replicas(login: Path, tmp_path: Path) -> Iterator[Callable[..., GateProcess]
     """Yields a function that starts replicas, each at its own loopback address. They end with the test."""
     running: list[GateProcess] = []
 
-    def start(kubeconfig: Path = login) -> GateProcess:
+    def start(kubeconfig: Path = login, *options: str) -> GateProcess:
         number = len(running) + 1
-        made = GateProcess(kubeconfig, tmp_path, f"10.9.0.{number}", f"127.0.0.{number}", free_port(), free_port())
+        made = GateProcess(kubeconfig, tmp_path, f"10.9.0.{number}", f"127.0.0.{number}", free_port(), free_port(), options)
         running.append(made.start())
         return made
 
@@ -87,9 +89,9 @@ def call(at: GateProcess, port: int) -> int:
         return 0
 
 
-def workload(api: Api, namespace: str, app: str) -> Manifest:
+def workload(api: Api, namespace: str, app: str, selector: dict[str, str] | None = None) -> Manifest:
     """Creates an App's workload without pods. It is paused, so that no pod is created."""
-    labels = names.pod_selector(app)
+    labels = selector or names.pod_selector(app)
     spec = {"containers": [{"name": "runtime", "image": "registry.test/runtime:1"}]}
     return made(
         api.create(
@@ -130,6 +132,29 @@ def test_replicas_join_wake_an_app_once_leave_and_are_removed_when_they_are_dead
     for each in slices:
         members(api, each, one)
     assert two.wait() == 0
+
+
+def test_runs_that_wait_for_a_pod_wake_the_workload_of_their_pins(
+    api: Api, namespace: str, login: Path, replicas: Callable[..., GateProcess], tmp_path: Path
+) -> None:
+    """One version is live and sleeps, an earlier one has a workload of its own, and of a third one the workload is missing."""
+    old, live, missing = "0123456789abcdef", "fedcba9876543210", "aaaaaaaaaaaaaaaa"
+    asleep = workload(api, namespace, "chat")
+    finishing = workload(api, namespace, names.finishing("chat", old[:8]), names.finishing_selector("chat", old[:8]))
+    idle = workload(api, namespace, names.finishing("chat", "bbbbbbbb"), names.finishing_selector("chat", "bbbbbbbb"))
+    made(api.create(gates.gate_slice(namespace, "chat", gate_port(), pins=live)))
+    app = {"namespace": namespace, "app": "chat", "app_uid": "uid-of-chat"}
+    waiting = [{**app, "pins": pins, "queued": 1} for pins in (missing, old, live)]
+    data = [*waiting, {**app, "pins": "b" * 16, "waiting": 3}]
+    journal = ScriptedJournal().on("GET", "/v1/open", Reply(body={"version": "1", "data": data}))
+    token = tmp_path / "token"
+    token.write_text("of-the-gate")
+    with ScriptedServer(journal) as server:
+        one, two = (replicas(login, f"--journal={server.url}", f"--journal-token-file={token}") for _ in range(2))
+        eventually("both are woken", lambda: [made(api.read(each))["spec"]["replicas"] for each in (asleep, finishing)] == [1, 1])
+        of_chat = f'dynamiq_gate_woken_total{{app="chat",namespace="{namespace}"}}'
+        eventually("each counts once", lambda: sum(replica.metrics().get(of_chat, 0) for replica in (one, two)) == 2)
+    assert made(api.read(idle))["spec"]["replicas"] == 0
 
 
 def is_woken_once(api: Api, namespace: str, asleep: Manifest, port: int, *at: GateProcess) -> None:

@@ -96,23 +96,31 @@ def scale(api: Api, deployment: Manifest, replicas: int, *, dry_run: bool = Fals
     return made(api.merge(deployment, {"spec": {"replicas": replicas}}, subresource="/scale", dry_run=dry_run))
 
 
-@pytest.mark.parametrize("more", [{}, {names.PINS_LABEL: "0123abcd"}], ids=["plain", "of strategy Switch"])
-def test_it_scales_an_apps_workload_from_0_to_1(api: Api, namespace: str, more: dict[str, str]) -> None:
-    asleep = made(api.create(workload(namespace, "chat", 0, **names.pod_selector("chat"), **more)))
+PLAIN = names.pod_selector("chat")
+FINISHING = names.finishing_selector("chat", "0123abcd")
+
+
+@pytest.mark.parametrize(
+    "labels", [PLAIN, {**PLAIN, names.PINS_LABEL: "0123abcd"}, FINISHING], ids=["plain", "of strategy Switch", "that finishes runs"]
+)
+def test_it_scales_an_apps_workload_from_0_to_1(api: Api, namespace: str, labels: dict[str, str]) -> None:
+    asleep = made(api.create(workload(namespace, "chat", 0, **labels)))
     assert scale(gate(api), asleep, 1)["spec"]["replicas"] == 1
 
 
+@pytest.mark.parametrize("labels", [PLAIN, FINISHING], ids=["plain", "that finishes runs"])
 @pytest.mark.parametrize(("before", "after"), [(0, 2), (1, 1), (1, 0), (5, 1), (3, 4)])
-def test_it_scales_no_app_otherwise(api: Api, namespace: str, before: int, after: int) -> None:
-    app = made(api.create(workload(namespace, "chat", before, **names.pod_selector("chat"))))
+def test_it_scales_no_app_otherwise(api: Api, namespace: str, before: int, after: int, labels: dict[str, str]) -> None:
+    app = made(api.create(workload(namespace, "chat", before, **labels)))
     answer = gate(api).merge(app, {"spec": {"replicas": after}}, subresource="/scale")
     assert (answer.status, answer.body["reason"]) == (422, "Invalid")  # by which the gate knows that it is awake
     assert "only from 0 to 1" in answer.message
     scale(api, app, after, dry_run=True)  # whom it is no concern of
 
 
-def test_it_scales_no_workload_of_others(api: Api, namespace: str) -> None:
-    other = made(api.create(workload(namespace, "theirs", 0, app="theirs")))
+@pytest.mark.parametrize("label", ["app", names.TRIGGER_OF_LABEL, f"{names.FINISHING_OF_LABEL}.not"])
+def test_it_scales_no_workload_of_others(api: Api, namespace: str, label: str) -> None:
+    other = made(api.create(workload(namespace, "theirs", 0, **{label: "theirs"})))
     refused(gate(api).merge(other, {"spec": {"replicas": 1}}, subresource="/scale"), "only workloads of Apps")
     refused(
         gate(api).merge(other, {"spec": {"replicas": 1}, "status": {"selector": f"{names.APP_LABEL}=x"}}, subresource="/scale"),

@@ -41,8 +41,9 @@ WORKLOADS = {
     "gate": "Deployment/dynamiq-gate/dynamiq-gate",
 }
 TOLD = {
-    *(f"{name}.spec.template.spec.containers[{container}].env[DYNAMIQ_RECORDER]" for container, name in WORKLOADS.items()),
-    *(f"{WORKLOADS[container]}.spec.template.spec.containers[{container}].env[DYNAMIQ_JOURNAL]" for container in ("operator", "api")),
+    f"{name}.spec.template.spec.containers[{container}].env[DYNAMIQ_{told}]"
+    for container, name in WORKLOADS.items()
+    for told in ("RECORDER", "JOURNAL")
 }
 TRUSTED = "/dynamiq-recorder/dynamiq-recorder.spec.template.spec.containers[recorder].env[DYNAMIQ_RECORDER_JOURNAL_ACCOUNT]"
 """Differences that the chart makes by itself: in the manifests one sets recorder and journal by hand."""

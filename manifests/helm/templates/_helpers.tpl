@@ -64,7 +64,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.recorder.url }}{{ .Values.recorder.url }}{{ else if .Values.recorder.enabled }}http://dynamiq-recorder.dynamiq-recorder.svc:8080{{ end }}
 {{- end }}
 
-{{/* Where operator and API find the journal; empty where there is none. */}}
+{{/* Where operator, API and gate find the journal; empty where there is none. */}}
 {{- define "dynamiq.journal" -}}
 {{- if and .Values.recorder.enabled .Values.journal.enabled }}http://dynamiq-journal.dynamiq-journal.svc{{ end }}
 {{- end }}
@@ -77,7 +77,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $logs := ne $root.Values.logLevel "info" | ternary $root.Values.logLevel "" -}}
 {{- $port := eq (int $apps.publicPort) 0 | ternary "" (int $apps.publicPort | toString) -}}
 {{- $outside := dict "DYNAMIQ_DOMAIN" $apps.domain "DYNAMIQ_PUBLIC_SCHEME" $apps.publicScheme "DYNAMIQ_PUBLIC_PORT" $port -}}
-{{- $common := dict "DYNAMIQ_LOG_LEVEL" $logs "DYNAMIQ_RECORDER" (include "dynamiq.recorder" $root) -}}
+{{- $common := dict "DYNAMIQ_LOG_LEVEL" $logs "DYNAMIQ_RECORDER" (include "dynamiq.recorder" $root) "DYNAMIQ_JOURNAL" (include "dynamiq.journal" $root) -}}
 {{- if eq $component "operator" }}
 {{- $notify := $root.Values.notifications -}}
 {{- $told := dict -}}
@@ -86,11 +86,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $own := dict "DYNAMIQ_INGRESS_CLASS" $apps.ingressClass "DYNAMIQ_GATEWAY" $apps.gateway "DYNAMIQ_GATE_NAMESPACE" $gate -}}
 {{- $_ := set $own "DYNAMIQ_IMAGE_POLICY" (eq $apps.imagePolicy "any" | ternary "" $apps.imagePolicy) -}}
 {{- $_ := set $own "DYNAMIQ_METRICS_FROM" (join "," $apps.metricsFrom) -}}
-{{- $_ := set $own "DYNAMIQ_JOURNAL" (include "dynamiq.journal" $root) -}}
 {{- $_ := set $own "DYNAMIQ_NOTIFY_ALLOW_NETWORKS" (join "," $notify.allowNetworks) -}}
 {{- merge (dict) $own $told $outside $common | toYaml }}
 {{- else if eq $component "api" }}
-{{- $own := dict "DYNAMIQ_CONSOLE" ($root.Values.console.enabled | ternary "" "false") "DYNAMIQ_JOURNAL" (include "dynamiq.journal" $root) -}}
+{{- $own := dict "DYNAMIQ_CONSOLE" ($root.Values.console.enabled | ternary "" "false") -}}
 {{- merge (dict) $own $outside $common | toYaml }}
 {{- else if eq $component "gate" }}
 {{- $common | toYaml }}

@@ -49,6 +49,10 @@ class GateMetrics:
     def woken(self, namespace: str, app: str) -> None:
         self._woken.labels(label(namespace), label(app)).inc()
 
+    def forget_woken(self, namespace: str, app: str) -> None:
+        """Drops the wakes of an App."""
+        self._woken.remove_by_labels({"namespace": label(namespace), "app": label(app)})
+
     def forwarded(self, namespace: str, app: str) -> None:
         self._forwarded.labels(label(namespace), label(app)).inc()
 

@@ -21,6 +21,7 @@ from dynamiq_operator.gate.limits import Limits
 from dynamiq_operator.gate.membership import DEAD_AFTER, Membership, Replica
 from dynamiq_operator.gate.metrics import GateMetrics
 from dynamiq_operator.gate.relay import Relay
+from dynamiq_operator.gate.wakes import Wakes
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.exposition import bound, metrics_served
 from dynamiq_operator.kube.recorder_access import RecorderAccess
@@ -52,6 +53,7 @@ class GateOptions:
     dead_after: float = DEAD_AFTER
     clock: Callable[[], float] = monotonic
     recorder: RecorderAccess | None = None
+    journal: RecorderAccess | None = None
     kubeconfig: Path | None = None
     context: str | None = None
 
@@ -77,6 +79,8 @@ async def serve(options: GateOptions, stop: asyncio.Event | None = None) -> None
         running.push_async_callback(health.cleanup)
         await running.enter_async_context(metrics_served(bound(options.host, options.metrics_port), metrics.registry))
         tasks: list[asyncio.Task[None]] = [asyncio.create_task(part.run()) for part in (directory, front, membership)]
+        if options.journal is not None:
+            tasks.append(asyncio.create_task(Wakes(client, directory, metrics, options.journal).run()))
         stopped: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
         try:
             log.info("the gate serves", extra={FIELDS: {"pod": options.replica.name}})

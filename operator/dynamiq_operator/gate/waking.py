@@ -25,6 +25,19 @@ RETRIED_WITHIN = 1.0
 log = logging.getLogger(__name__)
 
 
+async def scale_up(client: Client, namespace: str, workload: str) -> bool:
+    """Scales a workload from 0 to 1; False if it does not sleep. Raises errors.ApiError.
+
+    The API server allows this account only to scale from 0, so it never removes replicas.
+    """
+    try:
+        await client.patch(WORKLOADS, namespace, workload, {"spec": {"replicas": 1}}, subresource="scale", manager=names.GATE_MANAGER)
+    except errors.Invalid:
+        # Refused by the admission policy: another replica, or the operator, has woken it.
+        return False
+    return True
+
+
 class Waker:
     """The waker of one App. `wake` sends one request and never raises; `is_due` is True when it is time for one."""
 
@@ -39,23 +52,18 @@ class Waker:
         return self._clock() >= self._not_before
 
     async def wake(self, app: Sleeper) -> None:
-        """Scales the App to 1. The API server allows this account only to scale from 0, so it never removes replicas."""
+        """Scales the App to 1."""
         fields = {"namespace": app.namespace, "app": app.app}
         try:
-            await self._client.patch(
-                WORKLOADS, app.namespace, app.note.workload, {"spec": {"replicas": 1}}, subresource="scale", manager=names.GATE_MANAGER
-            )
-        except errors.Invalid:
-            # Refused by the admission policy: the App does not sleep. Another replica, or the operator, has woken it.
-            self._failures = 0
+            is_woken = await scale_up(self._client, app.namespace, app.note.workload)
         except errors.ApiError as error:
             self._failures += 1
             if self._failures in (1, 10, 100):
                 log.warning("an App could not be woken, trying again: %s", error, extra={FIELDS: fields})
             self._not_before = self._clock() + min(errors.backoff(self._failures), RETRIED_WITHIN)
             return
-        else:
-            self._failures = 0
+        self._failures = 0
+        if is_woken:
             self._metrics.woken(app.namespace, app.app)
             log.info("an App is woken", extra={FIELDS: fields})
         self._not_before = self._clock() + AGAIN_AFTER

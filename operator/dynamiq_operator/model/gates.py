@@ -29,6 +29,9 @@ class GateNote(Part):
 
     workload: Annotated[str, Field(description="Name of the apps/v1 Deployment to scale, in the slice's namespace.")]
     app_id: Annotated[str, Field(description="Uid of the App.")]
+    pins: Annotated[
+        str, Field(description="Digest of the pins of the workload's pods, 16 hex characters; empty in a note of an older operator.")
+    ] = ""
     hold_seconds: Annotated[int, Field(ge=1, le=3600, description="Seconds that a call waits for the App to wake.")]
     private: Annotated[bool, Field(description="True: callers need an Access Key.")]
     origins: Annotated[

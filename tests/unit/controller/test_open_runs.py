@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from dynamiq_operator.controller.background import open_runs
 from dynamiq_operator.controller.background.open_runs import AWAY, OpenRunsReader
 from dynamiq_operator.desired.pin_labels import stored_digest
 from dynamiq_operator.kube.client import Client
+from dynamiq_operator.kube.journal import OpenAnswer, OpenEntry
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.resources import APPS, PODS, ROWS
 from dynamiq_operator.model import names
@@ -26,6 +26,7 @@ from tests.support import factories as given
 from tests.support.controller import Process, at
 from tests.support.scripted import Script, listed
 from tests.unit.support.answering import served
+from tests.unit.support.open_feed import OpenFeed
 
 KEY = (given.NAMESPACE, given.NAME)
 APP = given.an_app().meta.uid
@@ -36,29 +37,6 @@ URL = "http://127.0.0.1:{}"
 
 def entry(pins: str = PINS, uid: str = APP, **counts: Any) -> dict[str, Any]:
     return {"namespace": given.NAMESPACE, "app": given.NAME, "app_uid": uid, "pins": pins, **counts}
-
-
-class Journal:
-    """A server in place of the journal: it answers a poll once its version changes. `asked`: the query of each request."""
-
-    def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.tokens: set[str] = set()
-        self.status = 200
-        self.version, self.data = 1, [entry(queued=2, waiting=1, polled=True)]
-        self.changed = asyncio.Event()
-
-    async def handle(self, request: web.Request) -> web.Response:
-        self.asked.append(request.query_string)
-        self.tokens.add(request.headers.get("Authorization", ""))
-        while request.query.get("after") == str(self.version) and self.status == 200:
-            self.changed.clear()
-            await self.changed.wait()
-        return web.json_response({"version": str(self.version), "data": self.data}, status=self.status)
-
-    def set(self, *data: dict[str, Any], status: int = 200) -> None:
-        self.version, self.data, self.status = self.version + 1, list(data), status
-        self.changed.set()
 
 
 class Clock:
@@ -78,7 +56,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 class Reading:
     """A reader, its journal, and the Apps that it requeued."""
 
-    def __init__(self, token: Path, port: int, journal: Journal) -> None:
+    def __init__(self, token: Path, port: int, journal: OpenFeed) -> None:
         self.journal, self.clock, self.requeued = journal, Clock(), list[tuple[str, str]]()
         self.now = given.NOW
         self.reader = OpenRunsReader(self.requeued.append, lambda: self.now, RecorderAccess(URL.format(port), token), self.clock)
@@ -91,7 +69,7 @@ class Reading:
 
 @pytest.fixture
 async def reading(tmp_path: Path) -> AsyncIterator[Reading]:
-    token, journal = tmp_path / "token", Journal()
+    token, journal = tmp_path / "token", OpenFeed(entry(queued=2, waiting=1, polled=True))
     token.write_text("of-the-operator\n")
     async with served(journal.handle) as port:
         made = Reading(token, port, journal)
@@ -220,7 +198,7 @@ async def test_the_row_of_pins_that_nothing_names_is_searched_for_once(process: 
     row = given.stored(given.row_manifest("old", given.live(1)))
     digest = stored_digest(row["spec"]["pinned"])
     script.on("GET", at(ROWS), listed(row))
-    answer = open_runs._Answer("1", [open_runs._Open(given.NAMESPACE, given.NAME, APP, digest, queued=1)])
+    answer = OpenAnswer("1", [OpenEntry(given.NAMESPACE, given.NAME, APP, digest, queued=1)])
     process.open_runs._take(answer)
     process.informers.on_watch_event(APPS, "ADDED", given.stored(given.app_manifest(given.public())))
     for _ in range(2):

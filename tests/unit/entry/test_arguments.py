@@ -118,6 +118,7 @@ def test_the_public_scheme_and_port_come_from_the_environment(command: str, monk
     [
         (("run", "--recorder", "recorder:8080"), "is not http://HOST:PORT"),
         (("api", "--journal", "journal:8080"), "is not http://HOST:PORT"),
+        (("gate", "--journal", "journal:8080"), "is not http://HOST:PORT"),
         (("run", "--recorder", "http://recorder..svc:8080"), "is not http://HOST:PORT"),
         (("run", "--recorder", f"http://{'a' * 64}.svc:8080"), "is not http://HOST:PORT"),
         (("run", "--recorder", "http://user@recorder:8080"), "is not http://HOST:PORT"),
@@ -233,7 +234,7 @@ def test_the_recorder_is_named_by_its_url(monkeypatch: pytest.MonkeyPatch) -> No
     assert given("run")["recorder"] == "http://dynamiq-recorder.dynamiq-recorder.svc:8080"
 
 
-@pytest.mark.parametrize("command", ["run", "api"])
+@pytest.mark.parametrize("command", ["run", "api", "gate"])
 def test_the_journal_is_named_by_its_url(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert given(command)["journal"] is None
     monkeypatch.setenv("DYNAMIQ_JOURNAL", "http://dynamiq-journal.dynamiq-journal.svc/")

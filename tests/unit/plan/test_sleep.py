@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.desired.base import AUTOSCALER, DISRUPTION_BUDGET, ENDPOINT_SLICE, SERVICE
+from dynamiq_operator.desired.template_note import applied_pins
 from dynamiq_operator.model import kinds, names
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.gates import PORTS, GateNote, GateState
@@ -83,6 +84,11 @@ def replicas(world: World) -> int:
     return found
 
 
+def pins(world: World, workload: str = given.NAME) -> str:
+    """Returns the pins of a workload's pods."""
+    return applied_pins(world.workloads[workload]) or "none"
+
+
 def shown_of_all(world: World) -> list[str]:
     """Returns the operations that were done so far."""
     return shown(Plan((Group("all", tuple(world.written)),)))
@@ -136,7 +142,7 @@ def test_idle_for_long_enough_it_is_led_to_the_gate_first_with_all_that_the_gate
     ((port),) = made["ports"]
     assert (port["name"], port["protocol"], port["port"] in PORTS) == ("http", "TCP", True)
     note = GateNote.model_validate_json(made["metadata"]["annotations"][names.GATE_ANNOTATION])
-    assert note == GateNote(workload=given.NAME, app_id=world.app.meta.uid, hold_seconds=30, private=False, port=8080)
+    assert note == GateNote(workload=given.NAME, app_id=world.app.meta.uid, pins=pins(world), hold_seconds=30, private=False, port=8080)
     assert "origins" not in made["metadata"]["annotations"][names.GATE_ANNOTATION], "an App without origins has the note of before"
     assert replicas(world) == 1
 
@@ -477,11 +483,24 @@ def test_callers_that_are_limited_wake_an_app_and_it_reports_the_cause() -> None
     asleep(world)
 
 
+def test_the_gate_knows_the_pins_of_a_later_version_by_the_next_sleep() -> None:
+    world = asleep()
+    before = pins(world)
+    world.deploy("b", "v2", config=SLEEPY)
+    world.run()
+    world.later(10)
+    world.run()
+    world.later(IDLE)
+    asleep(world)
+    note = GateNote.model_validate_json(world.child(ENDPOINT_SLICE.kind, SLICE)["metadata"]["annotations"][names.GATE_ANNOTATION])
+    assert note.pins == pins(world) != before
+
+
 def test_an_upgrade_of_the_operator_wakes_nothing() -> None:
     world = asleep()
     made = world.child(ENDPOINT_SLICE.kind, SLICE)
     note = json.loads(made["metadata"]["annotations"][names.GATE_ANNOTATION])
-    del note["atOnce"]
+    del note["atOnce"], note["pins"]
     made["metadata"]["annotations"][names.GATE_ANNOTATION] = json.dumps({**note, "of": "another version"}, indent=1)
     assert world.plan().operations == ()
 
@@ -618,6 +637,7 @@ def test_under_strategy_switch_the_serving_workload_and_its_standby_sleep() -> N
     led_to_gate(world)
     note = GateNote.model_validate_json(world.child(ENDPOINT_SLICE.kind, SLICE)["metadata"]["annotations"][names.GATE_ANNOTATION])
     assert note.workload in world.workloads
+    assert note.pins == pins(world, note.workload)
     world.later(3)
     world.say_idle(IDLE + 3)
     world.settle()

@@ -85,9 +85,10 @@ def test_its_pod_is_restricted_and_the_only_one() -> None:
 
 
 def test_tokens_are_where_the_variables_name_them() -> None:
-    its_pod, of_operator = pod_of("journal/statefulset.yaml"), pod_of("base/deployment.yaml")
+    its_pod = pod_of("journal/statefulset.yaml")
     assert token_of(its_pod, "recorder") == (RECORDER_AUDIENCE, variables(its_pod)["DYNAMIQ_JOURNAL_RECORDER_TOKEN"])
-    assert token_of(of_operator, "journal") == (JOURNAL_AUDIENCE, variables(of_operator)["DYNAMIQ_JOURNAL_TOKEN"])
+    for reader in (pod_of("base/deployment.yaml"), pod_of("gate/deployment.yaml")):
+        assert token_of(reader, "journal") == (JOURNAL_AUDIENCE, variables(reader)["DYNAMIQ_JOURNAL_TOKEN"])
     assert variables(its_pod)["DYNAMIQ_JOURNAL_RECORDER"] == recorder.URL
 
 

@@ -207,7 +207,7 @@ def test_the_gate_lists_slices_and_its_own_secrets_and_writes_what_policies_narr
     assert rights(roles("gate/rbac.yaml")[GATE]) == {
         ("discovery.k8s.io", "endpointslices"): {"list", "watch", "patch"},
         ("apps", "deployments/scale"): {"patch"},
-        (GROUP, "apps/runs"): {"create"},
+        (GROUP, "apps/runs"): {"create", "list"},
     }
     (own,) = roles("gate/rbac.yaml", "Role").values()
     assert (rights(own), own["metadata"]["namespace"]) == ({("", "secrets"): {"list", "watch"}}, names.GATE_NAMESPACE)

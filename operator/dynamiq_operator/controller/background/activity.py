@@ -18,9 +18,10 @@ from functools import partial
 import aiohttp
 from yarl import URL
 
-from dynamiq_operator.controller.background.reader import BackgroundReader, Kept, body_of
+from dynamiq_operator.controller.background.reader import BackgroundReader, Kept
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.exposure import METRICS_PORT
+from dynamiq_operator.kube.bodies import body_of
 from dynamiq_operator.kube.errors import backoff
 from dynamiq_operator.plan.observed.activity import Activity
 from dynamiq_operator.plan.observed.pods import ObservedPod

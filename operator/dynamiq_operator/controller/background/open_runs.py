@@ -7,61 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Annotated
 
-import aiohttp
-import msgspec
-
-from dynamiq_operator.controller.background.reader import body_of
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.kube.errors import backoff
+from dynamiq_operator.kube.journal import FAILURES, OpenAnswer, journal_session, read_open, usable
 from dynamiq_operator.kube.recorder_access import RecorderAccess
-from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.plan.observed.open_runs import NONE_OPEN, OpenCount, OpenRuns, PodLimit
 
-WAIT = 20
-"""Seconds for which the journal may wait for a change before it answers."""
-WITHIN = WAIT + 10.0
-"""Seconds for one answer."""
 EVERY = 1.0
 """Seconds between two answers at least."""
 AWAY = 10.0
 """Seconds of failures after which counts are unknown."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 5.0
-BYTES_MAX = 32 << 20
 ENDED_KEPT = 600.0
 """Seconds for which it is kept when the last run of pins ended, or fewer pods were needed. Decisions look back for one minute."""
-PINS = re.compile("[0-9a-f]{16}")
-
-_Moment = Annotated[datetime, msgspec.Meta(tz=True)]  # one without a zone cannot be compared with the time
 
 log = logging.getLogger(__name__)
-
-
-class _Open(msgspec.Struct):
-    namespace: str
-    app: str
-    app_uid: str
-    pins: str
-    queued: int = 0
-    running: int = 0
-    waiting: int = 0
-    held: int = 0
-    oldest: _Moment | None = None
-    polled: bool = False
-    questions: int = 0
-    waiting_since: _Moment | None = None
-    due: _Moment | None = None
-
-
-class _Answer(msgspec.Struct):
-    version: str
-    data: list[_Open]
 
 
 @dataclass(frozen=True)
@@ -124,15 +89,16 @@ class OpenRunsReader:
         if self._access is None:
             await asyncio.Event().wait()
             return
-        connector = aiohttp.TCPConnector(ssl=trust_of(self._access.url, self._access.ca))
-        async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        async with journal_session(self._access) as session:
             failures = 0
             while True:
                 begun = self._clock()
                 try:
-                    self._take(await self._read(session, self._access))
+                    # After a failure the counts are asked for at once: a change may have been missed.
+                    after = self._version if self._failing_since is None else ""
+                    self._take(await read_open(session, self._access, after))
                     failures = 0
-                except (aiohttp.ClientError, TimeoutError, OSError, ValueError, msgspec.MsgspecError) as error:
+                except FAILURES as error:
                     failures += 1
                     self._note_failure(f"{type(error).__name__}: {error}")
                 except Exception:
@@ -142,19 +108,7 @@ class OpenRunsReader:
                 pause = backoff(failures, FIRST_PAUSE, LONGEST_PAUSE) if failures else EVERY - (self._clock() - begun)
                 await asyncio.sleep(max(pause, 0.0))
 
-    async def _read(self, session: aiohttp.ClientSession, access: RecorderAccess) -> _Answer:
-        """Returns an answer, at once if there never was one. Raises ValueError, OSError, TimeoutError, and the errors of its libraries."""
-        token = access.token_file.read_text().strip()
-        headers = {"Accept": "application/json", "Authorization": f"Bearer {token}"}
-        # After a failure the counts are asked for at once: a change may have been missed.
-        params = {"after": self._version, "wait": str(WAIT)} if self._version and self._failing_since is None else {"wait": "0"}
-        timeout = aiohttp.ClientTimeout(total=WITHIN)
-        async with session.get(f"{access.url}/v1/open", params=params, headers=headers, allow_redirects=False, timeout=timeout) as response:
-            if response.status != 200:
-                raise ValueError(f"the journal answers with status {response.status}")
-            return msgspec.json.decode(await body_of(response, BYTES_MAX), type=_Answer)
-
-    def _take(self, answer: _Answer) -> None:
+    def _take(self, answer: OpenAnswer) -> None:
         """Replaces the counts, and requeues the Apps that they concern."""
         was_known, before = self._known_since is not None, self._by_app
         self._version, self._failing_since = answer.version, None
@@ -209,19 +163,10 @@ class OpenRunsReader:
                 self._requeue(own.key)
 
 
-def _by_app(answer: _Answer) -> dict[str, _OfApp]:
+def _by_app(answer: OpenAnswer) -> dict[str, _OfApp]:
     made: dict[str, _OfApp] = {}
-    for each in _usable(answer):
+    for each in usable(answer):
         own = made.setdefault(each.app_uid, _OfApp((each.namespace, each.app), {}))
         counts = (each.queued, each.running, each.waiting, each.held)
-        asked = {"questions": each.questions, "asked": each.waiting_since}
-        own.counts[each.pins] = OpenCount(*counts, each.oldest, each.polled, each.due, **asked)
+        own.counts[each.pins] = OpenCount(*counts, each.oldest, each.polled, each.due, questions=each.questions, asked=each.waiting_since)
     return made
-
-
-def _usable(answer: _Answer) -> Iterator[_Open]:
-    """Yields the entries with open runs. Others, and those whose pins no operator wrote, decide nothing."""
-    for each in answer.data:
-        counts = (each.queued, each.running, each.waiting, each.held)
-        if PINS.fullmatch(each.pins) and min(counts) >= 0 and sum(counts) > 0:
-            yield each

@@ -13,8 +13,9 @@ import aiohttp
 import msgspec
 import orjson
 
-from dynamiq_operator.controller.background.reader import BackgroundReader, Pauses, body_of
+from dynamiq_operator.controller.background.reader import BackgroundReader, Pauses
 from dynamiq_operator.controller.cached.cache import AppKey
+from dynamiq_operator.kube.bodies import body_of
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.trust import trust_of
 

@@ -25,11 +25,12 @@ from typing import Any
 import aiohttp
 import orjson
 
-from dynamiq_operator.controller.background.reader import BackgroundReader, Kept, Pauses, body_of
+from dynamiq_operator.controller.background.reader import BackgroundReader, Kept, Pauses
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.base import JOB
 from dynamiq_operator.desired.evaluation import url
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.bodies import body_of
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import SECRETS
 from dynamiq_operator.model import names

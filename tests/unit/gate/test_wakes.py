@@ -1,0 +1,210 @@
+"""Background runs that wait for a pod get one: the gate scales the workload of their pins from 0 to 1, by the journal's counts."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynamiq_operator.gate import wakes
+from dynamiq_operator.gate.wakes import Claimable, claimable, next_of, pause_after
+from dynamiq_operator.kube.journal import OpenAnswer, OpenEntry
+from dynamiq_operator.kube.recorder_access import RecorderAccess
+from dynamiq_operator.kube.resources import WORKLOADS
+from dynamiq_operator.model import names
+from tests.support.gate_stage import HOST, NAMESPACE, GateStage
+from tests.support.scripted import Reply, Sent, failure
+from tests.unit.support.answering import served
+from tests.unit.support.open_feed import OpenFeed
+
+OLD, LIVE = "0123456789abcdef", "fedcba9876543210"
+FINISHING = names.finishing("chat", OLD[:8])
+SCALED = {"metadata": {"name": "any"}, "spec": {"replicas": 1}}
+NOON = datetime(2026, 12, 2, 12, tzinfo=UTC)
+
+
+def entry(pins: str = OLD, app: str = "chat", **counts: Any) -> dict[str, Any]:
+    return {"namespace": NAMESPACE, "app": app, "app_uid": f"uid-of-{app}", "pins": pins, "queued": 1, **counts}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("EVERY", "FIRST_PAUSE", "LONGEST_PAUSE", "PAUSE"):
+        monkeypatch.setattr(wakes, name, 0.01)
+
+
+class Journaled:
+    """A gate with a journal. `carried_out`: what the API server answers to a scale."""
+
+    def __init__(self, stage: GateStage, journal: OpenFeed, port: int, token: Path) -> None:
+        self.stage, self.journal, self.carried_out = stage, journal, Reply(body=SCALED)
+        self._access = RecorderAccess(f"http://{HOST}:{port}", token)
+
+    def scalable(self, *workloads: str, answer: Callable[[Sent], Reply] | None = None) -> None:
+        for name in workloads:
+            self.stage.script.on("PATCH", WORKLOADS.path(NAMESPACE, name, "scale"), answer or (lambda _sent: self.carried_out))
+
+    async def start(self) -> None:
+        await self.stage.start(journal=self._access)
+
+    def woken(self, workload: str = FINISHING) -> int:
+        return len(self.stage.wakes(workload))
+
+    async def until_woken(self, workload: str = FINISHING, times: int = 1) -> None:
+        async def is_woken() -> bool:
+            return self.woken(workload) >= times
+
+        await self.stage.until(f"{workload} is woken", is_woken)
+
+
+@pytest.fixture
+async def journaled(stage: GateStage, tmp_path: Path) -> AsyncIterator[Journaled]:
+    token, journal = tmp_path / "token", OpenFeed()
+    token.write_text("of-the-gate\n")
+    async with served(journal.handle) as port:
+        yield Journaled(stage, journal, port, token)
+
+
+async def test_queued_runs_of_earlier_pins_wake_the_pods_that_finish_them(journaled: Journaled) -> None:
+    journaled.scalable(FINISHING)
+    await journaled.start()
+    journaled.journal.set(entry())
+    await journaled.until_woken()
+    (sent, *_) = journaled.stage.wakes(FINISHING)
+    assert (sent.body, sent.query["fieldManager"]) == ({"spec": {"replicas": 1}}, names.GATE_MANAGER)
+    assert journaled.journal.tokens == {"Bearer of-the-gate"}
+    assert journaled.journal.asked[:2] == ["wait=0", "after=1&wait=20"]
+
+    async def is_counted() -> bool:
+        return (await journaled.stage.metrics()).get('dynamiq_gate_woken_total{app="chat",namespace="team"}') == 1
+
+    await journaled.stage.until("it is counted", is_counted)
+
+
+async def test_runs_of_a_sleeping_apps_own_version_wake_the_app(journaled: Journaled) -> None:
+    journaled.stage.asleep(pins=LIVE)
+    journaled.scalable("chat", FINISHING)
+    journaled.journal.set(entry(LIVE))
+    await journaled.start()
+    await journaled.until_woken("chat")
+    assert journaled.woken() == 0
+    before = journaled.woken("chat")
+    journaled.journal.set(entry(OLD))
+    await journaled.until_woken()
+    assert journaled.woken("chat") == before, "its own version has nothing to do"
+
+
+async def test_an_app_that_an_older_operator_put_to_sleep_is_left_to_the_operator(journaled: Journaled) -> None:
+    journaled.stage.asleep()
+    journaled.scalable("chat", FINISHING)
+    journaled.journal.set(entry())
+    await journaled.start()
+    await journaled.until_woken()
+    assert journaled.woken("chat") == 0
+
+
+def test_only_queued_runs_without_a_pod_that_asks_wake_and_the_oldest_go_first() -> None:
+    def of(pins: str, **counts: Any) -> OpenEntry:
+        return OpenEntry(NAMESPACE, "chat", "uid", pins * 16, **counts)
+
+    data = [
+        of("1", queued=1),
+        of("2", queued=1, due=NOON),
+        of("3", queued=1, due=NOON - timedelta(days=3)),
+        of("4", queued=1, polled=True),
+        of("5", running=1, waiting=2, held=3),
+        of("{", queued=1),
+    ]
+    assert [each.pins[0] for each in claimable(OpenAnswer("1", data))] == ["3", "2", "1"]
+
+
+def test_repeats_wait_for_pins_that_were_not_tried_yet() -> None:
+    one, other, new = (Claimable(OpenEntry(NAMESPACE, "chat", "uid", pins * 16)) for pins in "123")
+    one.not_before, other.not_before = 8.0, 7.0
+    assert next_of([one, other, new]) is new
+    assert next_of([one, other]) is other
+    assert next_of([]) is None
+
+
+def test_a_workload_that_is_scaled_down_each_time_is_woken_more_and_more_rarely() -> None:
+    """The operator may need its room for a deploy."""
+    assert [pause_after(woken) for woken in range(8)] == [2, 2, 4, 8, 16, 32, 60, 60]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [failure(404, "NotFound"), failure(422, "Invalid", "denied request: the gate may scale only from 0 to 1"), Reply(cut=True)],
+    ids=["missing", "awake", "no answer"],
+)
+async def test_what_cannot_be_woken_is_tried_again_and_keeps_nothing_else_asleep(
+    journaled: Journaled, monkeypatch: pytest.MonkeyPatch, answer: Reply
+) -> None:
+    monkeypatch.setattr(wakes, "AGAIN_AFTER", 0.01)
+    other = names.finishing("other", OLD[:8])
+    journaled.carried_out = answer
+    journaled.scalable(FINISHING)
+    journaled.scalable(other, answer=lambda _sent: Reply(body=SCALED))
+    journaled.journal.set(entry(), entry(app="other", due="2026-12-02T12:00:00Z"))
+    await journaled.start()
+    await journaled.until_woken(other)
+    await journaled.until_woken(times=3)
+    assert 'dynamiq_gate_woken_total{app="chat",namespace="team"}' not in await journaled.stage.metrics()
+    journaled.journal.set(entry(polled=True), entry("a" * 16))
+    journaled.scalable(late := names.finishing("chat", "a" * 8))
+    await journaled.until_woken(late)
+    before = journaled.woken()
+    await journaled.until_woken(late, times=journaled.woken(late) + 3)
+    assert journaled.woken() <= before + 1, "a pod asks for its runs: only a request that was under way may come"
+
+
+async def test_at_most_ten_workloads_are_woken_at_a_time(journaled: Journaled) -> None:
+    lock, may_end, now, most = threading.Lock(), threading.Event(), 0, 0
+
+    def slow(_sent: Sent) -> Reply:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        may_end.wait(60)
+        with lock:
+            now -= 1
+        return Reply(body=SCALED)
+
+    pins = [f"{number:016x}"[::-1] for number in range(25)]
+    workloads = [names.finishing("chat", each[:8]) for each in pins]
+    journaled.scalable(*workloads, answer=slow)
+    journaled.journal.set(*map(entry, pins))
+    await journaled.start()
+
+    async def ten() -> bool:
+        return now == 10
+
+    await journaled.stage.until("ten are under way", ten)
+    may_end.set()
+    for each in workloads:
+        await journaled.until_woken(each)
+    assert most == 10
+
+
+async def test_a_journal_that_is_away_costs_no_call_and_is_heard_once_it_is_back(journaled: Journaled) -> None:
+    port, pod = journaled.stage.asleep(pins=LIVE), await journaled.stage.pod()
+    journaled.stage.serving("chat", pod)
+    journaled.scalable(FINISHING)
+    journaled.journal.set(status=503)
+    await journaled.start()
+
+    async def is_asked_again() -> bool:
+        return len(journaled.journal.asked) > 2
+
+    await journaled.stage.until("it is asked again", is_asked_again)
+    async with journaled.stage.session.post(f"http://{HOST}:{port}/") as answer:
+        assert answer.status == 200
+    journaled.journal.set(entry())
+    await journaled.until_woken()
+    journaled.stage.remove(names.gate_slice("chat"))
+    await journaled.stage.stop()
+    assert journaled.stage.has_ended, "also while it asks the journal"
