@@ -81,6 +81,16 @@ def unhold(work: Work, app_uid: str, pins: str, reason: str) -> tuple[int, bool]
     return len(runs), len(runs) == PIECE
 
 
+def cancel_all(work: Work, app_uid: str, pins: str, by: str) -> tuple[int, bool]:
+    """Cancels the open runs of an App's pins. Returns how many, and True if there may be more."""
+    condition = "app_uid = ? AND pins = ? AND ended_at IS NULL AND canceling = 0 ORDER BY accepted_at LIMIT ?"
+    runs = work.load(condition, (app_uid, pins, PIECE))
+    for run in runs:
+        run.cancel(by, work.now)
+    work.write(runs)
+    return len(runs), len(runs) == PIECE
+
+
 def release(work: Work, app_uid: str, run_id: str, by: str) -> Run | None:
     """Releases a held run; returns it, or None if it is missing.
 
