@@ -212,8 +212,7 @@ class Work:
         self.connection.put([(Lines("question", columns, lines), ("run", "id"))])
         known = [(run.key, each) for run, _, each in changed if each is not None and not each.is_new]
         tell(
-            "UPDATE question SET size = ?, answer_by = ?, answered_at = ?, used = ?, given = ?, answer = coalesce(?, answer) "
-            "WHERE run = ? AND id = ?",
+            "UPDATE question SET size = ?, answer_by = ?, answered_at = ?, used = ?, given = ?, answer = ? WHERE run = ? AND id = ?",
             [
                 (each.size, each.answer_by, each.answered_at, int(each.used), each.given, _packed_or_none(each.answer), key, each.id)
                 for key, each in known

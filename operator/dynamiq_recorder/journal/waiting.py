@@ -59,10 +59,7 @@ def expire(work: Work, app_uid: str, wait: int) -> bool:
 
 def hold(work: Work, app_uid: str, pins: str, reason: str) -> tuple[int, bool]:
     """Holds the open runs of an App's pins. Returns how many, and True if there may be more."""
-    condition = (
-        "app_uid = ? AND pins = ? AND ended_at IS NULL AND (state <> 'held' OR coalesce(hold_reason, '') NOT IN (?, ?)) "
-        "ORDER BY accepted_at LIMIT ?"
-    )
+    condition = "app_uid = ? AND pins = ? AND ended_at IS NULL AND (state <> 'held' OR coalesce(hold_reason, '') NOT IN (?, ?)) LIMIT ?"
     runs = work.load(condition, (app_uid, pins, reason, REJECTED, PIECE))
     questions = work.questions([run for run in runs if run.state is State.RUNNING])
     for run in runs:
@@ -73,10 +70,20 @@ def hold(work: Work, app_uid: str, pins: str, reason: str) -> tuple[int, bool]:
 
 def unhold(work: Work, app_uid: str, pins: str, reason: str) -> tuple[int, bool]:
     """Releases the runs of an App's pins that are held for a reason. Returns how many, and True if there may be more."""
-    condition = "app_uid = ? AND pins = ? AND state = 'held' AND ended_at IS NULL AND hold_reason = ? ORDER BY accepted_at LIMIT ?"
+    condition = "app_uid = ? AND pins = ? AND state = 'held' AND ended_at IS NULL AND hold_reason = ? LIMIT ?"
     runs = work.load(condition, (app_uid, pins, reason, PIECE))
     for run in runs:
         run.release(None, work.now)
+    work.write(runs)
+    return len(runs), len(runs) == PIECE
+
+
+def cancel_all(work: Work, app_uid: str, pins: str, by: str) -> tuple[int, bool]:
+    """Cancels the open runs of an App's pins. Returns how many, and True if there may be more."""
+    condition = "app_uid = ? AND pins = ? AND ended_at IS NULL AND canceling = 0 LIMIT ?"
+    runs = work.load(condition, (app_uid, pins, PIECE))
+    for run in runs:
+        run.cancel(by, work.now)
     work.write(runs)
     return len(runs), len(runs) == PIECE
 

@@ -160,6 +160,22 @@ def test_an_answer_wakes_its_run_whenever_it_comes(kept: Kept, story: Callable[[
     assert (claim.run.id, answers(claim)) == (run_id, {"ask:1": YES})
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_a_run_with_an_answer_that_no_pod_uses_waits_for_no_other_question(kept: Kept, *, held: bool) -> None:
+    run_id, fence = kept.begun()
+    kept.save(a_save(run_id, fence, 1, questions=(a_question(), a_question("ask:2"))))
+    kept.answer(run_id)
+    if held:  # the pod that got the answer stops
+        assert kept.save(a_save(run_id, fence, 2))[0].answers == {"ask:1": YES}
+        assert kept.hold() == kept.unhold() == 1
+    else:
+        kept.save(a_save(run_id, fence, 2, pause=Pause()))
+    (claim,) = kept.claim()
+    assert answers(claim) == {"ask:1": YES, "ask:2": None}
+    kept.save(a_save(run_id, claim.run.fence, 1, pause=Pause()))
+    assert kept.run(run_id).state is State.WAITING
+
+
 def test_a_pod_that_keeps_its_run_gets_the_answer_with_a_save_also_if_a_result_was_lost(kept: Kept) -> None:
     run_id, fence = kept.begun()
     kept.save(a_save(run_id, fence, 1, questions=(a_question(),)))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dynamiq_recorder.journal import waiting
 from tests.support.journal import ADMIN, APP, OTHER, OTHER_POD, POD, STRANGER, VIEWER, JournalStage, a_run
 
 ANSWERER, OPERATOR = "answerer-token", "operator-token"
@@ -209,6 +210,22 @@ def test_the_operator_holds_and_a_person_decides(journal: JournalStage) -> None:
     call("hold", OPERATOR, {**hold, "reason": "Lost"})
     assert call(f"runs/{other}/release")[1]["data"]["state"] == "waiting"
     assert answered(journal, other) == (200, "")
+    (claim,) = journal.claim()
+    third = paused(journal)
+    for count in (2, 0):
+        assert call("hold", OPERATOR, {**hold, "cancel": True}) == (200, {"held": 0, "canceled": count})
+    assert journal.get(f"runs/{third}")["data"]["state"] == "canceled"
+    assert journal.save({"id": other, "fence": claim["fence"], "number": 1})[0]["cancel"]
+
+
+def test_many_runs_are_held_and_released_in_pieces(journal: JournalStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "PIECE", 2)
+    for _ in range(5):
+        journal.accept()
+    body = {"pins": APP.pins, "reason": "Rejected"}
+    assert journal.call("POST", "hold", OPERATOR, json=body).json() == {"held": 5}
+    assert journal.call("POST", "unhold", OPERATOR, json=body).json() == {"released": 5}
+    assert journal.call("POST", "hold", OPERATOR, json={**body, "cancel": True}).json() == {"held": 0, "canceled": 5}
 
 
 def test_questions_of_a_pod_are_checked(journal: JournalStage) -> None:

@@ -239,10 +239,11 @@ class RestartBody(msgspec.Struct, frozen=True):
 
 
 class HoldBody(msgspec.Struct, frozen=True):
-    """The body of a hold or of its end."""
+    """The body of a hold or of its end. `cancel`: the runs are canceled instead of held."""
 
     pins: Pins
     reason: Annotated[str, msgspec.Meta(pattern="^[A-Z][A-Za-z]{0,63}$")]
+    cancel: bool = False
 
 
 @contextlib.asynccontextmanager

@@ -82,21 +82,30 @@ async def release(request: Request, context: ContextOf, uid: str, run_id: str) -
 
 @router.post("/hold")
 async def hold(request: Request, context: ContextOf, uid: str) -> Response:
-    return Json({"held": await _of_pins(context, request, uid, waiting.hold)})
+    caller, body = await _of_operator(context, request)
+    if body.cancel:
+        canceled = await _in_pieces(context, partial(waiting.cancel_all, app_uid=uid, pins=body.pins, by=caller.user.username))
+        return Json({"held": 0, "canceled": canceled})
+    return Json({"held": await _in_pieces(context, partial(waiting.hold, app_uid=uid, pins=body.pins, reason=body.reason))})
 
 
 @router.post("/unhold")
 async def unhold(request: Request, context: ContextOf, uid: str) -> Response:
-    return Json({"released": await _of_pins(context, request, uid, waiting.unhold)})
+    _, body = await _of_operator(context, request)
+    return Json({"released": await _in_pieces(context, partial(waiting.unhold, app_uid=uid, pins=body.pins, reason=body.reason))})
 
 
-async def _of_pins(context: Context, request: Request, uid: str, change: Callable[[Work, str, str, str], tuple[int, bool]]) -> int:
-    """Executes a change of the runs of an App's pins, in pieces between which other requests go on. Returns how many."""
-    caller: Caller = await context.require_all_namespaces(request, "update")
+async def _of_operator(context: Context, request: Request) -> tuple[Caller, bodies.HoldBody]:
+    """Returns the operator, which may change the runs of every App, and its body."""
+    caller = await context.require_all_namespaces(request, "update")
     async with bodies.read(context, request, caller, bodies.HoldBody, bodies.SMALL_MAX) as body:
-        pass
+        return caller, body
+
+
+async def _in_pieces(context: Context, change: Callable[[Work], tuple[int, bool]]) -> int:
+    """Executes a change of an App's runs in pieces, between which other requests go on. Returns how many runs it changed."""
     total, more = 0, True
     while more:
-        count, more = await context.committer.put("", lambda work: change(work, uid, body.pins, body.reason))
+        count, more = await context.committer.put("", change)
         total += count
     return total
