@@ -80,7 +80,9 @@ async def test_child_that_is_never_written_again_is_created_by_a_post(process: P
     assert problem(process, made) is None
 
 
-@pytest.mark.parametrize(("replicas", "scaled"), [(1, []), (2, [{"metadata": OBSERVED, "spec": {"replicas": 2}}])])
+@pytest.mark.parametrize(
+    ("replicas", "scaled"), [(1, []), *((other, [{"metadata": OBSERVED, "spec": {"replicas": other}}]) for other in (0, 2))]
+)
 async def test_replicas_of_a_new_workload_are_the_scales(process: Process, script: Script, replicas: int, scaled: list[Any]) -> None:
     """Replicas that are applied once and left out later would be reset to 1."""
     script.on("PATCH", WORKLOAD_PATH, managed(workload(replicas), "Apply")).on("PATCH", f"{WORKLOAD_PATH}/scale", NAMED)

@@ -79,7 +79,10 @@ def test_they_go_on_once_the_rejection_is_withdrawn() -> None:
     reject(world)
     assert held(world) == [Holding(digest_of(world, "a"), holds=False, held=2)]
     world.run()
-    assert world.condition("Finishing") == ("True", "RunsWait")
+    assert world.condition("Finishing") == ("True", "RunsHeld"), "until the journal has done it, or for another reason"
+    open_runs(world, a=WAITING)
+    world.run()
+    assert (held(world), world.condition("Finishing")) == ([], ("True", "RunsWait"))
 
 
 @pytest.mark.parametrize("what", ["counts", "rejections"])

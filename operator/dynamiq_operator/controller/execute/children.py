@@ -21,7 +21,8 @@ from dynamiq_operator.plan import operations
 async def create_child(execution: Execution, operation: operations.CreateChild) -> None:
     """Creates the child. An existing object of that name is adopted if it is the App's; any other one is a problem.
 
-    Fields that only a creation has are left out. More than one replica is set through the scale, from which the autoscaler takes over.
+    Fields that only a creation has are left out. Another number of replicas than 1 is set through the scale, from which the autoscaler takes
+    over.
     """
     resource, entry = BY_KIND[operation.manifest["kind"]], child_kind(operation.manifest["kind"])
     replicas = operation.manifest.get("spec", {}).get("replicas", 1)
@@ -36,7 +37,7 @@ async def create_child(execution: Execution, operation: operations.CreateChild) 
         else:
             execution.cache.update(resource, created)
             execution.state.verification.note_created(created)
-            if entry.scaled and replicas > 1:
+            if entry.scaled and replicas != 1:
                 await _scale(execution, created, replicas)
         resolve()
 

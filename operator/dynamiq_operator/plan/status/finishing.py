@@ -110,6 +110,8 @@ def _why(context: Context, each: Sequence[Finishing], rejected: Sequence[str]) -
     if rejected:
         versions = "these versions were" if len(rejected) > 1 else "this version was"
         return "Rejected", f"runs of {_titles(context, rejected)} are held, since {versions} rejected: {lists}"
+    if held := [one.label for one in each if one.count.held]:
+        return "RunsHeld", f"runs of {_titles(context, held)} are held: {lists}"
     if not any(one.count.active for one in each):
         waits = f"background runs wait on {_titles(context, (one.label for one in each))}"
         return "RunsWait", f"{waits}: a person has to answer them, or their time has to come. They need no pod"
@@ -136,6 +138,8 @@ def _has_made_room(context: Context, one: Finishing) -> bool:
 def _titles(context: Context, labels: Iterable[str]) -> str:
     versions = (version_of(context, label) for label in labels)
     titles = [one.title for one in versions if one is not None]
+    if not titles:
+        return "earlier versions"
     return ", ".join(titles[:TITLES_MOST]) + (f" and {len(titles) - TITLES_MOST} more" if len(titles) > TITLES_MOST else "")
 
 
