@@ -48,11 +48,19 @@ class Journaled:
         for name in workloads:
             self.stage.script.on("PATCH", WORKLOADS.path(NAMESPACE, name, "scale"), answer or (lambda _sent: self.carried_out))
 
-    async def start(self) -> None:
-        await self.stage.start(journal=self._access)
+    async def start(self, **options: Any) -> None:
+        await self.stage.start(journal=self._access, **options)
 
     def woken(self, workload: str = FINISHING) -> int:
         return len(self.stage.wakes(workload))
+
+    async def until_counted(self, wakes: int | None) -> None:
+        """Waits until this many wakes of App chat are counted; None: until it has no series."""
+
+        async def is_counted() -> bool:
+            return (await self.stage.metrics()).get('dynamiq_gate_woken_total{app="chat",namespace="team"}') == wakes
+
+        await self.stage.until(f"{wakes} wakes are counted", is_counted)
 
     async def until_woken(self, workload: str = FINISHING, times: int = 1) -> None:
         async def is_woken() -> bool:
@@ -67,22 +75,36 @@ async def journaled(stage: GateStage, tmp_path: Path) -> AsyncIterator[Journaled
     token.write_text("of-the-gate\n")
     async with served(journal.handle) as port:
         yield Journaled(stage, journal, port, token)
+        await stage.cut()  # the journal waits for its callers
 
 
 async def test_queued_runs_of_earlier_pins_wake_the_pods_that_finish_them(journaled: Journaled) -> None:
     journaled.scalable(FINISHING)
     await journaled.start()
+
+    async def is_polled() -> bool:
+        return journaled.journal.asked == ["wait=0", "after=1&wait=20"]
+
+    await journaled.stage.until("the gate waits for a change", is_polled)
     journaled.journal.set(entry())
     await journaled.until_woken()
     (sent, *_) = journaled.stage.wakes(FINISHING)
     assert (sent.body, sent.query["fieldManager"]) == ({"spec": {"replicas": 1}}, names.GATE_MANAGER)
     assert journaled.journal.tokens == {"Bearer of-the-gate"}
-    assert journaled.journal.asked[:2] == ["wait=0", "after=1&wait=20"]
+    await journaled.until_counted(1)
 
-    async def is_counted() -> bool:
-        return (await journaled.stage.metrics()).get('dynamiq_gate_woken_total{app="chat",namespace="team"}') == 1
 
-    await journaled.stage.until("it is counted", is_counted)
+async def test_the_wakes_of_an_app_that_has_no_runs_are_not_counted_for_ever(journaled: Journaled) -> None:
+    now = [1000.0]
+    journaled.scalable(FINISHING)
+    journaled.journal.set(entry())
+    await journaled.start(clock=lambda: now[0])
+    await journaled.until_counted(1)
+    now[0] += wakes.FORGOTTEN_AFTER + 1
+    journaled.scalable(other := names.finishing("other", OLD[:8]))
+    journaled.journal.set(entry(app="other"))
+    await journaled.until_woken(other)
+    await journaled.until_counted(None)
 
 
 async def test_runs_of_a_sleeping_apps_own_version_wake_the_app(journaled: Journaled) -> None:
