@@ -39,7 +39,7 @@ class GateOptions:
     `finish_within`: seconds from SIGTERM until calls under way are cut off. `lingers`: seconds for which it accepts calls after it left the
     last slice, for callers that have not noticed. `unbound_after`: seconds for which a port stays bound after its slice is deleted.
     `dead_after`: seconds after which another replica that is not ready is removed from slices.
-    `clock` counts the seconds of ports and of held calls.
+    `clock` counts the seconds of ports, of held calls, and of wakes for background runs.
     """
 
     replica: Replica
@@ -80,7 +80,7 @@ async def serve(options: GateOptions, stop: asyncio.Event | None = None) -> None
         await running.enter_async_context(metrics_served(bound(options.host, options.metrics_port), metrics.registry))
         tasks: list[asyncio.Task[None]] = [asyncio.create_task(part.run()) for part in (directory, front, membership)]
         if options.journal is not None:
-            tasks.append(asyncio.create_task(Wakes(client, directory, metrics, options.journal).run()))
+            tasks.append(asyncio.create_task(Wakes(client, directory, metrics, options.journal, options.clock).run()))
         stopped: asyncio.Task[Any] = asyncio.create_task(stopping.wait())
         try:
             log.info("the gate serves", extra={FIELDS: {"pod": options.replica.name}})

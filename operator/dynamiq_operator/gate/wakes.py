@@ -1,4 +1,4 @@
-"""Wakes the pods that finish background runs: the journal names the pins whose runs wait for a pod, and their workload is scaled from 0 to 1.
+"""Scales workloads from 0 to 1 for background runs that wait for a pod. The journal names their pins.
 
 It makes no workload and scales none down: the operator does. Each replica of the gate does the same, and the API server refuses the second.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.gate import wakes
+from dynamiq_operator.gate.front import FORGOTTEN_AFTER
 from dynamiq_operator.gate.wakes import Claimable, claimable, next_of, pause_after
 from dynamiq_operator.kube.journal import OpenAnswer, OpenEntry
 from dynamiq_operator.kube.recorder_access import RecorderAccess
@@ -48,11 +50,19 @@ class Journaled:
         for name in workloads:
             self.stage.script.on("PATCH", WORKLOADS.path(NAMESPACE, name, "scale"), answer or (lambda _sent: self.carried_out))
 
-    async def start(self) -> None:
-        await self.stage.start(journal=self._access)
+    async def start(self, **options: Any) -> None:
+        await self.stage.start(journal=self._access, **options)
 
     def woken(self, workload: str = FINISHING) -> int:
         return len(self.stage.wakes(workload))
+
+    async def until_counted(self, wakes: int | None) -> None:
+        """Waits until this many wakes of App chat are counted; None: until it has no series."""
+
+        async def is_counted() -> bool:
+            return (await self.stage.metrics()).get('dynamiq_gate_woken_total{app="chat",namespace="team"}') == wakes
+
+        await self.stage.until(f"{wakes} wakes are counted", is_counted)
 
     async def until_woken(self, workload: str = FINISHING, times: int = 1) -> None:
         async def is_woken() -> bool:
@@ -61,28 +71,52 @@ class Journaled:
         await self.stage.until(f"{workload} is woken", is_woken)
 
 
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.name == wakes.__name__ and each.levelno >= logging.WARNING]
+
+
 @pytest.fixture
 async def journaled(stage: GateStage, tmp_path: Path) -> AsyncIterator[Journaled]:
     token, journal = tmp_path / "token", OpenFeed()
     token.write_text("of-the-gate\n")
     async with served(journal.handle) as port:
         yield Journaled(stage, journal, port, token)
+        await stage.cut()  # the journal waits for its callers
 
 
 async def test_queued_runs_of_earlier_pins_wake_the_pods_that_finish_them(journaled: Journaled) -> None:
     journaled.scalable(FINISHING)
     await journaled.start()
+
+    async def is_polled() -> bool:
+        return journaled.journal.asked == ["wait=0", "after=1&wait=20"]
+
+    await journaled.stage.until("the gate waits for a change", is_polled)
     journaled.journal.set(entry())
     await journaled.until_woken()
     (sent, *_) = journaled.stage.wakes(FINISHING)
     assert (sent.body, sent.query["fieldManager"]) == ({"spec": {"replicas": 1}}, names.GATE_MANAGER)
     assert journaled.journal.tokens == {"Bearer of-the-gate"}
-    assert journaled.journal.asked[:2] == ["wait=0", "after=1&wait=20"]
+    await journaled.until_counted(1)
 
-    async def is_counted() -> bool:
-        return (await journaled.stage.metrics()).get('dynamiq_gate_woken_total{app="chat",namespace="team"}') == 1
 
-    await journaled.stage.until("it is counted", is_counted)
+async def test_the_wakes_of_an_app_that_has_no_runs_are_not_counted_for_ever(journaled: Journaled) -> None:
+    now = [1000.0]
+    journaled.scalable(FINISHING)
+    journaled.journal.set(entry())
+    await journaled.start(clock=lambda: now[0])
+    await journaled.until_counted(1)
+    journaled.journal.set()
+
+    async def is_heard() -> bool:
+        return journaled.journal.asked[-1] == "after=2&wait=20"
+
+    await journaled.stage.until("the gate knows that it has no runs", is_heard)
+    now[0] += FORGOTTEN_AFTER + 1
+    journaled.scalable(other := names.finishing("other", OLD[:8]))
+    journaled.journal.set(entry(app="other"))
+    await journaled.until_woken(other)
+    await journaled.until_counted(None)
 
 
 async def test_runs_of_a_sleeping_apps_own_version_wake_the_app(journaled: Journaled) -> None:
@@ -141,7 +175,7 @@ def test_a_workload_that_is_scaled_down_each_time_is_woken_more_and_more_rarely(
     ids=["missing", "awake", "no answer"],
 )
 async def test_what_cannot_be_woken_is_tried_again_and_keeps_nothing_else_asleep(
-    journaled: Journaled, monkeypatch: pytest.MonkeyPatch, answer: Reply
+    journaled: Journaled, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, answer: Reply
 ) -> None:
     monkeypatch.setattr(wakes, "AGAIN_AFTER", 0.01)
     other = names.finishing("other", OLD[:8])
@@ -153,6 +187,7 @@ async def test_what_cannot_be_woken_is_tried_again_and_keeps_nothing_else_asleep
     await journaled.until_woken(other)
     await journaled.until_woken(times=3)
     assert 'dynamiq_gate_woken_total{app="chat",namespace="team"}' not in await journaled.stage.metrics()
+    assert len(warnings(caplog)) == (1 if answer.cut else 0), "only a request without an answer is a failure, and it is logged once"
     journaled.journal.set(entry(polled=True), entry("a" * 16))
     journaled.scalable(late := names.finishing("chat", "a" * 8))
     await journaled.until_woken(late)
@@ -162,35 +197,37 @@ async def test_what_cannot_be_woken_is_tried_again_and_keeps_nothing_else_asleep
 
 
 async def test_at_most_ten_workloads_are_woken_at_a_time(journaled: Journaled) -> None:
-    lock, may_end, now, most = threading.Lock(), threading.Event(), 0, 0
+    lock, places, now, most, begun = threading.Lock(), threading.Semaphore(0), 0, 0, 0
 
     def slow(_sent: Sent) -> Reply:
-        nonlocal now, most
+        nonlocal now, most, begun
         with lock:
-            now += 1
+            now, begun = now + 1, begun + 1
             most = max(most, now)
-        may_end.wait(60)
+        places.acquire(timeout=60)
         with lock:
             now -= 1
         return Reply(body=SCALED)
 
     pins = [f"{number:016x}"[::-1] for number in range(25)]
-    workloads = [names.finishing("chat", each[:8]) for each in pins]
-    journaled.scalable(*workloads, answer=slow)
+    journaled.scalable(*(names.finishing("chat", each[:8]) for each in pins), answer=slow)
     journaled.journal.set(*map(entry, pins))
     await journaled.start()
+    for expected in range(10, 26):
 
-    async def ten() -> bool:
-        return now == 10
+        async def have_begun(count: int = expected) -> bool:
+            return begun >= count
 
-    await journaled.stage.until("ten are under way", ten)
-    may_end.set()
-    for each in workloads:
-        await journaled.until_woken(each)
+        await journaled.stage.until(f"{expected} have begun", have_begun)
+        await journaled.stage.metrics()  # meanwhile an eleventh would begin
+        places.release()
+    places.release(25)
     assert most == 10
 
 
-async def test_a_journal_that_is_away_costs_no_call_and_is_heard_once_it_is_back(journaled: Journaled) -> None:
+async def test_a_journal_that_is_away_costs_no_call_and_is_heard_once_it_is_back(
+    journaled: Journaled, caplog: pytest.LogCaptureFixture
+) -> None:
     port, pod = journaled.stage.asleep(pins=LIVE), await journaled.stage.pod()
     journaled.stage.serving("chat", pod)
     journaled.scalable(FINISHING)
@@ -201,6 +238,7 @@ async def test_a_journal_that_is_away_costs_no_call_and_is_heard_once_it_is_back
         return len(journaled.journal.asked) > 2
 
     await journaled.stage.until("it is asked again", is_asked_again)
+    assert warnings(caplog) == ["the journal does not tell which runs wait for a pod: ValueError: the journal answers with status 503"]
     async with journaled.stage.session.post(f"http://{HOST}:{port}/") as answer:
         assert answer.status == 200
     journaled.journal.set(entry())

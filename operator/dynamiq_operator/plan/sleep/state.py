@@ -91,7 +91,7 @@ def is_current(context: Context, leads: Slice) -> bool:
     owners = [each.get("uid") for each in meta.get("ownerReferences") or ()]
     if note is None or noted is None or context.app.meta.uid not in owners:
         return False
-    # A note of an older operator has no pins. They wake nobody's call, so no App is woken to get them.
+    # A note of an older operator has no pins. No App is woken to get them: without them the operator wakes it for its background runs.
     return noted == (note if noted.pins else note.model_copy(update={"pins": ""}))
 
 
