@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import uuid
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from time import monotonic
 
 import anyio.to_thread
 import msgspec
 
-from dynamiq_recorder.journal.model import Open
+from dynamiq_recorder.journal.model import Open, State
 from dynamiq_recorder.journal.notices import Notices
 from dynamiq_recorder.journal.tables import Key
 
-POLLED_FOR = 60.0
-"""Seconds for which pins count as polled after a pod of theirs asked for work."""
+POLLED_FOR, BUSY_FOR = 3.0, 60.0
+"""Seconds for which pins count as polled after the last poll of a pod of theirs. The second: while they have running runs, since a pod
+whose threads are all in use asks for none.
+"""
 EVERY = 1.0
 """Seconds between two reads of the counts."""
 VERSION_KEY: Key = ("version",)
@@ -36,13 +40,22 @@ class OpenFeed:
         self._read, self._notices, self._clock = read, notices, clock
         # A name of this process: versions of an earlier one are no versions of it.
         self._process, self._count = uuid.uuid4().hex[:8], 0
+        self._polling: Counter[tuple[str, str]] = Counter()
         self._polled: dict[tuple[str, str], float] = {}
+        """When the last poll ended."""
         self.is_stale = True
         """True if runs have changed since the last read."""
         self.snapshot: Snapshot | None = None
 
-    def note_poll(self, app_uid: str, pins: str) -> None:
-        self._polled[app_uid, pins] = self._clock()
+    @contextlib.contextmanager
+    def polling(self, app_uid: str, pins: str) -> Iterator[None]:
+        """Counts pins as polled while the block runs: a pod of theirs asks for work. A pod that ends closes its connection, and so its poll."""
+        self._polling[app_uid, pins] += 1
+        try:
+            yield
+        finally:
+            self._polling[app_uid, pins] -= 1
+            self._polled[app_uid, pins] = self._clock()
 
     async def refresh(self) -> None:
         """Reads the counts if runs have changed, and notifies if they differ. Raises Unavailable."""
@@ -54,13 +67,19 @@ class OpenFeed:
             except BaseException:
                 self.is_stale = True
                 raise
-        since = self._clock() - POLLED_FOR
-        self._polled = {key: at for key, at in self._polled.items() if at > since}
-        polled = frozenset(self._polled) & {(each.app_uid, each.pins) for each in runs}
+        polled = self._polled_of(runs)
         if self.snapshot is None or (self.snapshot.runs, self.snapshot.polled) != (runs, polled):
             self._count += 1
             self.snapshot = Snapshot(f"{self._process}-{self._count}", runs, polled)
             self._notices.notify([VERSION_KEY])
+
+    def _polled_of(self, runs: tuple[Open, ...]) -> frozenset[tuple[str, str]]:
+        now = self._clock()
+        self._polling = +self._polling
+        self._polled = {key: at for key, at in self._polled.items() if now - at <= BUSY_FOR}
+        busy = {(each.app_uid, each.pins) for each in runs if each.state is State.RUNNING}
+        late = {key for key, at in self._polled.items() if now - at <= (BUSY_FOR if key in busy else POLLED_FOR)}
+        return frozenset((self._polling.keys() | late) & {(each.app_uid, each.pins) for each in runs})
 
     async def run(self, ends: asyncio.Event, refused: Callable[[Exception], None]) -> None:
         """Refreshes once a second until the end. `refused`: called with an error."""

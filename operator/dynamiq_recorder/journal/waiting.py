@@ -103,12 +103,14 @@ def release(work: Work, app_uid: str, run_id: str, by: str) -> Run | None:
 
 
 def restart(work: Work, app_uid: str, run_id: str, pins: str | None, workflow_hash: str | None, by: str) -> Run | None:
-    """Begins a held run again with its input; returns it, or None if it is missing. `pins`: None for its own.
+    """Begins a run again with its input; returns it, or None if it is missing. `pins`: None for its own.
 
-    Raises Refused.
+    It is held, or queued for pods that cannot start, such as since their image is gone. Raises Refused.
     """
-    run = _held(work, app_uid, run_id)
+    run = work.by_ids(app_uid, [run_id]).get(run_id)
     if run is not None:
+        if run.state not in (State.HELD, State.QUEUED):
+            raise Refused("not_held", f"run {run.id} is neither held nor queued")
         run.restart(pins, workflow_hash, by, work.now, work.questions([run])[run.key].values())
         work.write([run])
     return run

@@ -213,13 +213,12 @@ async def test_once_an_app_was_observed_it_is_requeued_when_its_earlier_version_
     process.informers.on_watch_event(APPS, "ADDED", given.stored(given.app_manifest(given.public())))
     process.queue.done(await process.queue.get())
     reads = {
-        queued: open_runs._Open(given.NAMESPACE, given.NAME, APP, stored_digest(row["spec"]["pinned"]), queued=queued)
-        for queued in (2, 16, 17)
+        queued: OpenEntry(given.NAMESPACE, given.NAME, APP, stored_digest(row["spec"]["pinned"]), queued=queued) for queued in (2, 16, 17)
     }
-    process.open_runs._take(open_runs._Answer("1", [reads[2]]))
+    process.open_runs._take(OpenAnswer("1", [reads[2]]))
     process.queue.done(await process.queue.get())
     await process.observer.observe(KEY)
-    process.open_runs._take(open_runs._Answer("2", [reads[16]]))
+    process.open_runs._take(OpenAnswer("2", [reads[16]]))
     assert process.queue.depth == 0, "one pod has 16 of them"
-    process.open_runs._take(open_runs._Answer("3", [reads[17]]))
+    process.open_runs._take(OpenAnswer("3", [reads[17]]))
     assert process.queue.depth == 1

@@ -248,20 +248,26 @@ def _with(answer: Any, **fields: int) -> Any:
     return answer if all(each[name] == value and each["polled"] for each in answer["data"] for name, value in fields.items()) else None
 
 
-async def test_pins_count_as_polled_for_a_minute(tmp_path: Path) -> None:
+async def test_pins_count_as_polled_while_a_pod_asks_and_for_a_minute_more_while_their_pods_are_busy(tmp_path: Path) -> None:
     now = 1000.0
     store = opened(f"sqlite://{tmp_path}/journal.db")
     kept = Kept(store, Clock())
     kept.accepted()
     feed = open_feed.OpenFeed(store.open_runs, Notices(), lambda: now)
-    feed.note_poll(APP.app_uid, APP.pins)
-    feed.note_poll(APP.app_uid, "others")
-    versions = []
-    for seconds in (0, 59, 2, 0):
-        now += seconds
+
+    async def polled(later: float) -> bool:
+        nonlocal now
+        now += later
+        feed.is_stale = True
         await feed.refresh()
         assert feed.snapshot is not None
-        versions.append((feed.snapshot.version, bool(feed.snapshot.polled)))
-    assert [polled for _, polled in versions] == [True, True, False, False]
-    assert len({version for version, _ in versions}) == 2
+        return bool(feed.snapshot.polled)
+
+    with feed.polling(APP.app_uid, APP.pins), feed.polling(APP.app_uid, "others"):
+        assert [await polled(0), await polled(3600)] == [True, True]
+    assert [await polled(2), await polled(2)] == [True, False]
+    assert len(kept.claim()) == 1
+    with feed.polling(APP.app_uid, APP.pins):
+        pass
+    assert [await polled(59), await polled(2)] == [True, False]
     store.close()

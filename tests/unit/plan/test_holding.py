@@ -121,7 +121,7 @@ def test_the_app_shows_that_runs_are_held_and_who_has_to_do_what() -> None:
     assert world.condition("Finishing") == ("True", "Rejected")
     assert message(world) == (
         "runs of v1 (#1) are held, since this version was rejected: `kubectl dynamiq runs chat --open -n demo` lists them; "
-        "restart or cancel each"
+        "`restart-runs` or `cancel` each"
     )
     assert world.said(kinds.APP.kind).count("Rejected") == 1
     open_runs(world, a=OpenCount(held=1))
@@ -156,7 +156,7 @@ def test_the_app_shows_that_the_image_of_an_earlier_version_is_gone(reason: str)
     assert world.condition("Finishing") == ("True", "RuntimeGone")
     assert message(world) == (
         f"background runs of v1 (#1) do not go on, since their image {given.IMAGE} cannot be pulled: "
-        "`kubectl dynamiq runs chat --open -n demo` lists them; restart or cancel each"
+        "`kubectl dynamiq runs chat --open -n demo` lists them; `restart-runs` or `cancel` each"
     )
     assert "RuntimeGone" in world.said(kinds.APP.kind)
 

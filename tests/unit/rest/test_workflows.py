@@ -322,7 +322,8 @@ def test_the_node_types_of_the_newest_runtime(stage: RestStage) -> None:
     NodeTypes.model_validate(answered.json)
     assert (answered.json["runtime"], answered.json["engine"], answered.json["complete"]) == ("1.0.0", "tiny", True)
     assert len(answered.data) == 2
-    assert [each["type"] for each in stage.get("/v1/agent-builder/nodes?group=tools")] == ["dynamiq.nodes.tools.Python"]
+    tools = [each["type"] for each in stage.get("/v1/agent-builder/nodes?group=tools")]
+    assert tools == ["dynamiq.nodes.tools.Python", "dynamiq.nodes.tools.HumanFeedbackTool"]
     assert stage.get("/v1/agent-builder/nodes?group=agents") == []
     stage.put(make.runtime_manifest(make.with_spec(version="2.0.0", engine="sdk"), make.created(5), name="sdk-1"))
     answer = stage.call("GET", "/v1/agent-builder/nodes").json

@@ -14,8 +14,9 @@ from time import monotonic
 import aiohttp
 import orjson
 
-from dynamiq_operator.controller.background.reader import BackgroundReader, Kept, Pauses, body_of
+from dynamiq_operator.controller.background.reader import BackgroundReader, Kept, Pauses
 from dynamiq_operator.controller.cached.cache import AppKey
+from dynamiq_operator.kube.bodies import body_of
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.plan.workloads.holding import Holding

@@ -101,7 +101,9 @@ def _why(context: Context, each: Sequence[Finishing], rejected: Sequence[str]) -
     where = f"background runs finish on {_titles(context, (one.label for one in each))}"
     if not context.snapshot.open_runs.is_known:
         return "JournalAway", f"{where}: the journal does not answer, so its counts are old and nothing is deleted or scaled"
-    lists = f"{plugin_command(f'runs {context.app.meta.name} --open', context.app.meta.namespace)} lists them; restart or cancel each"
+    lists = (
+        f"{plugin_command(f'runs {context.app.meta.name} --open', context.app.meta.namespace)} lists them; `restart-runs` or `cancel` each"
+    )
     if gone := _gone(context):
         titles = _titles(context, dict.fromkeys(pod.pins for pod in gone))
         return "RuntimeGone", f"background runs of {titles} do not go on, since their image {_image(gone[0])} cannot be pulled: {lists}"

@@ -42,7 +42,7 @@ async def cancel_run(context: ContextOf, session: SessionOf, app_id: AppId, run_
 async def restart_run(context: ContextOf, session: SessionOf, app_id: AppId, run_id: RunId) -> Response:
     """Begins a held run again, with its input, on what is live now. Needs update apps/runs.
 
-    Nodes that ended run again, and answers are dropped. A run that is not held answers 409 with the code not_held.
+    Nodes that ended run again, and answers are dropped. A queued run may begin again, too. Any other one answers 409 with the code not_held.
     """
     path = await path_of_run(context, session, app_id, run_id)
     pins = await anyio.to_thread.run_sync(_live_pins, context, session, app_id, limiter=context.journal.threads)

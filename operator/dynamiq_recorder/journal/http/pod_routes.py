@@ -56,7 +56,6 @@ async def claim(request: Request) -> Response:
     caller, place = await context.pod(request, uid)
     async with bodies.read(context, request, caller, bodies.ClaimBody, bodies.SMALL_MAX) as body:
         pass  # its room is not held while the poll waits
-    context.feed.note_poll(uid, place.pins)
     key = work_key(uid, place.pins)
     # A thousand pods at rest ask fifty times a second: those that can get nothing cost neither a read nor a commit.
     if not context.notices.is_quiet(key) and not await context.read(caller, context.store.has_runs, uid):
@@ -72,8 +71,8 @@ async def claim(request: Request) -> Response:
         held = None  # while the poll waits, runs of the pod end
         return await context.committer.put(place.namespace, operation)
 
-    taken = await context.poll(request, caller, context.notices.poll(key, body.wait, take, bool)) or []
-    context.feed.note_poll(uid, place.pins)
+    with context.feed.polling(uid, place.pins):
+        taken = await context.poll(request, caller, context.notices.poll(key, body.wait, take, bool)) or []
     context.metrics.claims.inc(len(taken))
     for each in (waited for run in taken for waited in run.answer_waits):
         context.metrics.answers_wait_seconds.observe(each / MICROSECONDS)
