@@ -18,6 +18,7 @@ from local import clusters, gateway, images, operators, prepare
 from local.caller import Responses, following, wait_for_response
 from local.clusters import Cluster
 from local.demo_rollouts import RolloutDemo
+from local.demo_waiting import WaitingDemo
 from local.errors import LocalError
 from local.gateway import Gateway
 from local.images import REPOSITORY
@@ -59,6 +60,7 @@ class Demo:
         self._history()
         if self.gateway is not None:
             RolloutDemo(self.kubectl, self.gateway, NAMESPACE).run()
+            WaitingDemo(self.kubectl, self.gateway, NAMESPACE).run()
         else:
             say(
                 "# without pods behind a gateway of ours nothing sleeps and nothing is switched here: docs/serverless.md and docs/rollouts.md"

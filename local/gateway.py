@@ -89,15 +89,23 @@ def status(gateway: Gateway, hostname: str) -> int:
     return _call(gateway, hostname, "GET", None, 2)[0]
 
 
-def call(gateway: Gateway, hostname: str, body: bytes, *, timeout: float) -> tuple[int, str]:
+def call(gateway: Gateway, hostname: str, body: bytes, *, timeout: float, path: str = "/", key: str = "") -> tuple[int, str]:
     """POSTs JSON by `hostname`; returns status and body of the response, or 0 and the error if there is none. `timeout`: seconds."""
-    return _call(gateway, hostname, "POST", body, timeout)
+    return _call(gateway, hostname, "POST", body, timeout, path, key)
 
 
-def _call(gateway: Gateway, hostname: str, method: str, body: bytes | None, timeout: float) -> tuple[int, str]:
+def get(gateway: Gateway, hostname: str, path: str, *, key: str, timeout: float) -> tuple[int, str]:
+    """GETs by `hostname`, with an Access Key; returns status and body as `call` does."""
+    return _call(gateway, hostname, "GET", None, timeout, path, key)
+
+
+def _call(
+    gateway: Gateway, hostname: str, method: str, body: bytes | None, timeout: float, path: str = "/", key: str = ""
+) -> tuple[int, str]:
     connection = http.client.HTTPConnection(gateway.address, gateway.port, timeout=timeout)
+    headers = {"Host": hostname, "Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
     try:
-        connection.request(method, "/", body, {"Host": hostname, "Content-Type": "application/json"})
+        connection.request(method, path, body, headers)
         response = connection.getresponse()
         return response.status, response.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
