@@ -14,6 +14,7 @@ from local.transcript import Transcript, heading
 
 WAIT = 120  # seconds
 APP, HOST = "refund", "refund.demo.localhost"
+OF_APP, OF_EARLIER = "dynamiq.getdynamiq.ai/app", "dynamiq.getdynamiq.ai/finishing-of"
 ANSWERER = "dora"  # a ServiceAccount
 GIVEN = {"input": {"customer": "Ann", "amount": 120}, "background": True}
 V2, BACK = "examples/records/07-refund-v2.yaml", "examples/records/08-refund-rollback.yaml"
@@ -41,12 +42,14 @@ class WaitingDemo:
             self._wait("{.status.live.row}=" + row)
             self._wait("{.status.live.workflowVersion}=" + version)
         heading("v2 is live. The run waits on v1, which has no pod")
-        wait_for("v1 to have no pod", lambda: not self._pods(), seconds=WAIT)
+        wait_for("the pods of v1 to end", lambda: len(self._pods()) == 1, seconds=WAIT)
         self.kubectl.run("get", f"app/{APP}", "-n", self.namespace, "-o", "wide")
-        self.kubectl.run("get", "pods", "-n", self.namespace, "-l", f"dynamiq.getdynamiq.ai/finishing-of={APP}")
+        self.kubectl.run("get", "pods", "-n", self.namespace, "-l", f"{OF_APP}={APP}")
+        self.kubectl.run("get", "pods", "-n", self.namespace, "-l", f"{OF_EARLIER}={APP}")
         heading("The answer wakes v1, which finishes the run")
         self._plugin("answer", APP, run_id, "--approve", "--yes")
         wait_for("the run to end", lambda: self._get(run_id)["status"] in ("completed", "failed", "canceled"), seconds=WAIT)
+        self.kubectl.run("get", "pods", "-n", self.namespace, "-l", f"{OF_EARLIER}={APP}")
         self._plugin("run", APP, run_id)
         run = self._get(run_id)
         if run["output"] != OUTPUT:
@@ -89,9 +92,12 @@ class WaitingDemo:
         shown = f'kubectl {" ".join(whole)} --token "$(kubectl create token {ANSWERER} -n {self.namespace})"'
         self.kubectl.run(*whole, "--token", token, shown=shown)
 
-    def _pods(self) -> str:
-        """Returns the names of pods of earlier versions."""
-        return self.kubectl.ask("get", "pods", "-n", self.namespace, "-l", f"dynamiq.getdynamiq.ai/finishing-of={APP}", "-o", "name")
+    def _pods(self) -> list[str]:
+        """Returns the names of the App's pods, with those of earlier versions."""
+        lists = (
+            self.kubectl.ask("get", "pods", "-n", self.namespace, "-l", f"{label}={APP}", "-o", "name") for label in (OF_APP, OF_EARLIER)
+        )
+        return " ".join(lists).split()
 
     def _wait(self, condition: str) -> None:
         self.kubectl.run("wait", f"--for=jsonpath={condition}", f"app/{APP}", "-n", self.namespace, f"--timeout={WAIT}s")
