@@ -29,6 +29,8 @@ HASH_HEADER, RUN_HEADER = "X-Dynamiq-Workflow-Hash", "X-Dynamiq-Run-Id"
 DEFAULT_KEY = "default"
 CONNECT_TIMEOUT = 5.0  # seconds for one attempt
 ERROR_MAX = 1 << 16
+WAITS = 202
+"""The status of the answer to a run that waits, and is stored."""
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 _CODE = re.compile(r"[a-z_]{1,40}")
 _RUN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -163,7 +165,10 @@ def _result(answer: http.client.HTTPResponse, seconds: float) -> CallResult:
         pass  # an answer counts only if it is complete
     if ok and answer.length:
         raise http.client.IncompleteRead(b"", answer.length)
-    return CallResult(ok, f"the App answered {answer.status}{code} after {seconds:.1f} s", workflow_hash, run_id)
+    message = f"the App answered {answer.status}{code} after {seconds:.1f} s"
+    if answer.status == WAITS and run_id is not None:
+        message = f"Waiting: run {run_id} asks a person, or waits for a time, and goes on by itself afterwards"
+    return CallResult(ok, message, workflow_hash, run_id)
 
 
 def _header(answer: http.client.HTTPResponse, name: str, valid: re.Pattern[str]) -> str | None:

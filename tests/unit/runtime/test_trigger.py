@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model.digests import flow_hash
+from tests.support.background import Caller, asking, pod, waiting_flow
 from tests.support.flows import a_flow
+from tests.support.journal import JournalStage
 from tests.support.ports import free_port
 from tests.support.preloaded import ForkedProcess
 from tests.support.recorder import recording
@@ -265,3 +267,17 @@ def _hear(line: Callable[[], bytes], read: Callable[[int], bytes], heard: Heard)
             heard.keys.append(value)
     if length:
         heard.bodies.append(json.loads(read(length)))
+
+
+def test_a_run_that_waits_for_a_person_is_named(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    flow = waiting_flow(asking("ask", "in"), output="ask")
+    with JournalStage(tmp_path / "journal") as journal, pod(tmp_path / "pod", flow, journal) as served:
+        done = triggered(
+            tmp_path, f"http://127.0.0.1:{served.port}/", "--keys", str(tmp_path / "pod" / "keys"), DYNAMIQ_TRIGGER_INPUT_1='{"input": "?"}'
+        )
+        (run,) = Caller(served).ask("GET", "/v1/runs").body["data"]
+    assert (done.code, done.message) == (
+        0,
+        f"Waiting: run {run['id']} asks a person, or waits for a time, and goes on by itself afterwards",
+    )
