@@ -138,6 +138,7 @@ class Preview:
             "heldRuns": self.held,
             "openQuestions": self.open_runs.questions if self.open_runs is not None else None,
             "oldestQuestionAt": self.open_runs.oldest if self.open_runs is not None else None,
+            "openRunNotes": self._open_runs(),
             "warnings": list(self.warnings),
         }
 

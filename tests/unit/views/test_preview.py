@@ -213,6 +213,7 @@ def test_data_of_a_preview_have_every_field() -> None:
         "heldRuns": 0,
         "openQuestions": None,
         "oldestQuestionAt": None,
+        "openRunNotes": [],
         "underWay": None,
         "guards": [],
         "waits": None,

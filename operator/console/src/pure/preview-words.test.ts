@@ -27,6 +27,7 @@ function previewed(more: Partial<Preview> = {}): Preview {
     pods_to_start: null,
     asleep: false,
     under_way: null,
+    open_run_notes: [],
     warnings: [],
     guards: [],
     begins_hold: false,
@@ -36,6 +37,11 @@ function previewed(more: Partial<Preview> = {}): Preview {
 }
 
 const says = (more: Partial<Preview>) => consequencesOf(previewed(more)).map((each) => each.says);
+
+it("tells what has begun, in the API's words", () => {
+  const note = "2 questions wait for a person, one for 3 days; this needs no pod";
+  expect(says({ open_run_notes: [note] })).toContain(note);
+});
 
 describe("the rules for deploys", () => {
   it("are shown with their own messages, and with a bypass", () => {

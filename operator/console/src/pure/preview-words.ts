@@ -28,6 +28,7 @@ export interface Preview {
   pods_to_start: number | null;
   asleep: boolean;
   under_way: string | null;
+  open_run_notes: string[];
   warnings: string[];
   /** What would hold it. */
   guards: { message: string }[];
@@ -96,6 +97,7 @@ export function consequencesOf(preview: Preview): Consequence[] {
       says: "Pods restart: they are replaced one by one, and requests are still answered",
     });
   } else said.push({ kind: "calm", says: "No pod restarts" });
+  said.push(...preview.open_run_notes.map((says) => ({ kind: "calm" as const, says })));
   said.push(...sleep(from, to), ...rulesOf(preview));
   if (preview.asleep && !preview.no_op) said.push({ kind: "calm", says: "The App is asleep, and wakes for this" });
   return said;

@@ -83,6 +83,7 @@ class PreviewShape(AliasedModel):
         int | None, Field(description="Questions of these runs that wait for a person; they need no pod. null: unknown.")
     ]
     oldest_question_at: Annotated[str | None, Field(description="When the oldest of these was asked.")]
+    open_run_notes: Annotated[list[str], Field(description="The same in sentences: where open runs finish, and what they wait for.")]
     warnings: list[str]
 
 
