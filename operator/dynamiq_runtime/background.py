@@ -379,5 +379,6 @@ def _run_of(claim: Mapping[str, Any], segment: Segment) -> Run:
     headers = {name: value for name, value in facts.items() if value} | dict(claim.get("headers") or {})
     request = RunRequest(kept["input"], stream=False, user=kept.get("user_id"), session=kept.get("session_id"))
     report = Report(nodes=segment.nodes, emit=segment.emit, steps=segment)
+    segment.cancel = lambda: report.cancel() if report.cancel is not None else None
     began = int(datetime.fromisoformat(kept["accepted_at"]).timestamp() * 1e9)
     return Run(request, headers, report=report, id=kept["id"], began=began)

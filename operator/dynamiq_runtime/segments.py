@@ -36,7 +36,7 @@ class Segment:
 
     `stopped`: why no further node may begin here; empty while one may. `dirty`: called, on any thread, when there is something to save.
     `gives_way`: lets others use the run's thread until a future is done; it blocks. `has_begun`: False while the run waits for a thread.
-    `refused`: the code by which the journal refused a save for good; empty if it did not.
+    `refused`: the code by which the journal refused a save for good; empty if it did not. `cancel`: ends a node that waits in its thread.
     """
 
     keeps = True
@@ -48,6 +48,7 @@ class Segment:
         self.refused = ""
         self.ended = self.has_begun = False
         self.saved_at = time.monotonic()
+        self.cancel: Callable[[], None] = _nothing
         self._dirty, self._gives_way = dirty, gives_way
         self._lock = threading.Lock()
         self._busy, self._since, self._paused = claim["busy_ms"] / 1000, time.monotonic(), 1
@@ -228,6 +229,8 @@ class Segment:
             deliver(answer)
         for waiter in waiting:
             waiter.set_result(None)
+        if self.stopped and self.is_asking:
+            self.cancel()
         if is_left:
             self._dirty(True)
 
@@ -238,6 +241,8 @@ class Segment:
             waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.set_result(None)
+        if self.is_asking:
+            self.cancel()
 
     def _pause(self, by: int) -> None:
         """Stops the clock while a thread waits for the journal."""
@@ -299,6 +304,10 @@ class CallSegment(Segment):
             self._pausing = pause_of(resume_at)
         save, _ = self.take()
         return {name: save[name] for name in ("busy_ms", "node", "parts", "events", "questions", "pause")}
+
+
+def _nothing() -> None:
+    """Cancels nothing: the engine has not begun the run."""
 
 
 def pause_of(resume_at: datetime | None) -> dict[str, Any]:

@@ -130,6 +130,17 @@ def test_a_question_inside_a_map_keeps_its_pod_and_is_answered_there(sdk: Preloa
     assert [each["content"] for each in output["output"]] == ["yes 1", "yes 2"]
 
 
+def test_a_run_that_waits_inside_a_map_can_be_canceled(sdk: Preloaded, journal: JournalStage, tmp_path: Path) -> None:
+    inner = {"id": "ask", "msg_template": "ok {{input}}?", **ASKS}
+    flow = nested({"type": "dynamiq.nodes.operators.Map", "node": inner, "input_transformer": {"selector": {"input": "$.items"}}})
+    with pod(tmp_path / "pod", flow, journal, python=sdk, **SDK) as served:
+        caller = Caller(served)
+        run_id = caller.begin({"items": [{"input": "x"}]})
+        _open(caller, run_id)
+        caller.ask("POST", f"/v1/runs/{run_id}/cancel")
+        assert caller.ended(run_id, LOADED_WITHIN)["status"] == "canceled"
+
+
 def test_a_flow_that_asks_at_a_console_is_refused_at_load(sdk: Preloaded, tmp_path: Path) -> None:
     flow = waiting_flow(asking("ask", "in", input_method="console"), output="ask")
     code, line = refused(tmp_path, flow, python=sdk, **SDK)
