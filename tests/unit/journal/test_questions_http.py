@@ -151,6 +151,7 @@ def test_an_answer_counts_once(journal: JournalStage) -> None:
 def test_who_may_answer(journal: JournalStage) -> None:
     run_id = paused(journal)
     assert answered(journal, run_id, VIEWER) == (403, "forbidden")
+    assert answered(journal, "11111111-0000-4000-8000-000000000001", VIEWER) == answered(journal, "no-id", VIEWER) == (404, "not_found")
     assert "update apps/runcontents" in journal.call("POST", f"runs/{run_id}/input", VIEWER, json=YES).text
     assert {answered(journal, run_id, token) for token in (STRANGER, OTHER_POD)} == {(404, "not_found")}
     foreign = journal.call("POST", f"/v1/apps/{OTHER.app_uid}/runs/{run_id}/input", OTHER_POD, json=YES)

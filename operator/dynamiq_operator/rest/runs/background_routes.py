@@ -45,6 +45,9 @@ async def restart_run(context: ContextOf, session: SessionOf, app_id: AppId, run
     Nodes that ended run again, and answers are dropped. A queued run may begin again, too. Any other one answers 409 with the code not_held.
     """
     path = await path_of_run(context, session, app_id, run_id)
+    known = await context.journal.forward(session.api.credentials[0], "GET", path)
+    if known.status_code != 200:  # before what is live: an unknown run has the same answer in every App
+        return known
     pins = await anyio.to_thread.run_sync(_live_pins, context, session, app_id, limiter=context.journal.threads)
     return await context.journal.forward(session.api.credentials[0], "POST", f"{path}/restart", body=pins)
 

@@ -66,14 +66,25 @@ async def caller_of(
 ) -> tuple[Caller, str, HttpProblem]:
     """Returns the caller, the id as it is stored, and the 404 of a missing run.
 
-    A caller who may not see the App gets the same 404.
+    A caller who may not see the App gets the same 404. One who may only see it gets 403, but for a missing run the 404, too.
     """
     missing = unknown("run", run_id)
-    caller = await context.caller(request, uid, verb, missing, of=of, only_users=only_users)
     try:
-        return caller, str(uuid.UUID(run_id)), missing
+        identity = str(uuid.UUID(run_id))
     except ValueError:
-        raise missing from None
+        identity = ""
+    try:
+        caller = await context.caller(request, uid, verb, missing, of=of, only_users=only_users)
+    except HttpProblem as problem:
+        if problem.status != 403:
+            raise
+        reader = await context.caller(request, uid, "list", missing)
+        if not identity or await context.read(reader, partial(context.store.run, content=False), uid, identity) is None:
+            raise missing from None
+        raise
+    if not identity:
+        raise missing
+    return caller, identity, missing
 
 
 @router.get("")
