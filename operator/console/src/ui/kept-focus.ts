@@ -1,9 +1,11 @@
+import type { RefObject } from "preact";
 import { useLayoutEffect } from "preact/hooks";
 
-/** Where what has the focus goes away with a rendering, gives the focus to what `to` finds by then. */
-export function useKeptFocus(to: () => HTMLElement | null | undefined): void {
+/** Where what has the focus goes away with a rendering, gives the focus to what `to` finds by then. `within`: only what is in it counts. */
+export function useKeptFocus(to: () => HTMLElement | null | undefined, within?: RefObject<Element>): void {
   const had = document.activeElement;
+  const counts = !within || within.current?.contains(had);
   useLayoutEffect(() => {
-    if (had?.isConnected === false) to()?.focus();
+    if (counts && had?.isConnected === false) to()?.focus();
   });
 }

@@ -21,7 +21,8 @@ export function QuestionList({ app }: { app: App }) {
   const heading = useRef<HTMLHeadingElement>(null);
   const [opened, open] = useState<Question>();
   // An answer takes its form away, and the last one all of this.
-  useKeptFocus(() => heading.current ?? document.querySelector<HTMLElement>("main h1"));
+  const panel = useRef<HTMLElement>(null);
+  useKeptFocus(() => heading.current ?? document.querySelector<HTMLElement>("main h1"), panel);
   const open_now = found?.data ?? [];
   const isOpened = (each: Question) => opened !== undefined && keyOf(each) === keyOf(opened);
   const isGone = opened !== undefined && !open_now.some(isOpened);
@@ -29,7 +30,7 @@ export function QuestionList({ app }: { app: App }) {
   if (shown.length === 0) return null;
   const total = found?.pagination.total_count ?? 0;
   return (
-    <section class="panel" aria-label="Waiting for a person">
+    <section ref={panel} class="panel" aria-label="Waiting for a person">
       <header>
         <h2 ref={heading} tabIndex={-1}>
           Waiting for a person{" "}
