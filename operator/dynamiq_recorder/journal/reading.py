@@ -210,6 +210,10 @@ def questions(database: Database, connection: Connection, app_uid: str, limit: i
     return [Asked(run_of(database, line[width:]), question_of(line[:width])) for line in lines], int(counted[0][0])
 
 
+def epoch(connection: Connection) -> int:
+    return next((int(value) for (value,) in connection.all("SELECT value FROM meta WHERE name = 'epoch'")), 0)
+
+
 def has_runs(connection: Connection, app_uid: str) -> bool:
     return bool(connection.all("SELECT 1 FROM run WHERE app_uid = ? LIMIT 1", (app_uid,)))
 

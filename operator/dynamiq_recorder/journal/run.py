@@ -24,11 +24,13 @@ from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.journal import records
 from dynamiq_recorder.journal.model import (
     ALONE_FROM,
+    FENCES,
     OUTPUT_MAX,
     PARTS_MAX,
     QUESTION_MAX,
     QUESTIONS_MOST,
     REJECTED,
+    RESTORED,
     RUN_MAX,
     STATUSES,
     Asks,
@@ -131,6 +133,11 @@ class Run(msgspec.Struct, kw_only=True):
     def is_open(self) -> bool:
         return self.state in OPEN
 
+    @property
+    def claims(self) -> int:
+        """Returns how often it was claimed; a hold of a claimed run counts, too."""
+        return self.fence % FENCES
+
     def accept(self, data: bytes, now: int) -> None:
         """Begins the life of a new run. `data`: its input."""
         self.due, self.size = now, RUN_SIZE
@@ -148,7 +155,7 @@ class Run(msgspec.Struct, kw_only=True):
             self.started_at = now
             self._note(now, "run.started", b"{}")
         else:
-            self._note(now, "run.resumed", dumps({"attempt": self.fence}))
+            self._note(now, "run.resumed", dumps({"attempt": self.claims}))
         self.give(questions)
 
     def give(self, questions: Iterable[Question]) -> None:
@@ -204,7 +211,7 @@ class Run(msgspec.Struct, kw_only=True):
     def interrupt(self, most: int, now: int) -> None:
         """Takes the run from a pod that was silent for a lease. `most`: interruptions without progress by which it fails."""
         # A pod that saved nothing may never have got its first claim. A later one counts: the run may end pods at once.
-        if self.number > 0 or self.fence > 1:
+        if self.number > 0 or self.claims > 1:
             self.attempts += 1
         if self.canceling:
             self._end_by_journal(State.CANCELED, "canceled", now)
@@ -256,6 +263,16 @@ class Run(msgspec.Struct, kw_only=True):
         self.paused_at = self.paused_at or now
         self._note(now, "run.held", dumps({"reason": reason}))
         return True
+
+    def restore(self, epoch: int, now: int, questions: dict[str, Question]) -> bool:
+        """Continues an open run of a restored store: one that waits asks again, and one that had begun or was to begin is held.
+
+        Returns True if it is held. Fences of the time that is lost are below those of the new epoch. `questions`: all of the run.
+        """
+        self.fence, self.number = epoch * FENCES + self.claims, 0
+        self._count_questions(questions)
+        is_asking = self.state is State.WAITING and not self._is_due(now)
+        return self.state is not State.HELD and not is_asking and self.hold(RESTORED, now, questions)
 
     def release(self, by: str | None, now: int) -> None:
         """Lets a held run wait again for what it waited for, or go on."""

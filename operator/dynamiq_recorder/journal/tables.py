@@ -38,6 +38,8 @@ NOT_SENT = "its record is not readable, or larger than the recorder takes"
 LARGE = 1024
 """Bytes from which on content is compressed."""
 
+NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+
 Key = tuple[str, ...]
 """A kind of news and whose they are: work of an App and pins, the events of a run, or the counts of open runs."""
 
