@@ -1,6 +1,6 @@
 """Finds out if the store is an older copy, such as a backup: by a number that store and cluster have, and that only rises.
 
-The store's number is raised first. So a store whose number is below the cluster's is a copy from before. What cannot be read is not restored.
+The store's number is raised first: if it is below the cluster's, the store is a copy from before. Unknown is not restored.
 """
 
 from __future__ import annotations

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from dynamiq_recorder.journal.model import Open, Selection, State
+from dynamiq_recorder.journal.pending import Event
 from dynamiq_recorder.journal.question import Question
-from dynamiq_recorder.journal.run import INPUT, OUTPUT, RECORD, Event, Run
+from dynamiq_recorder.journal.run import INPUT, OUTPUT, RECORD, Run
 from dynamiq_recorder.journal.tables import ASKED, COLUMNS, question_of, run_of, unpacked, unpacked_within
 from dynamiq_recorder.store.database import Cell, Connection, Database, pieces
 from dynamiq_recorder.store.results import COUNTED

@@ -41,6 +41,7 @@ from dynamiq_recorder.journal.model import (
     Save,
     State,
 )
+from dynamiq_recorder.journal.pending import Event, Pending
 from dynamiq_recorder.journal.question import QUESTION_SIZE, Question
 from dynamiq_recorder.reads.times import shown_or_none
 
@@ -52,30 +53,6 @@ NOTE = "~"
 OPEN = frozenset(map(State, OPEN_STATES))
 ASKED: Mapping[Asks, str] = {Asks.HUMAN_FEEDBACK: "agent.human_feedback.requested", Asks.APPROVAL: "approval_request.created"}
 """The types of the events of new questions."""
-
-
-class Event(msgspec.Struct, frozen=True):
-    """An event as it is stored. `data`: None for the last event of the journal itself, which the run has."""
-
-    sequence: int
-    at: int
-    type: str
-    data: bytes | None
-
-
-class Pending(msgspec.Struct):
-    """The data that a change writes beside the run's line. `clears_parts`: all of its parts are deleted.
-
-    `questions`: by id; None: it is deleted. `clears_questions`: all of them are.
-    """
-
-    events: list[Event] = []
-    puts: dict[str, bytes] = {}
-    drops: set[str] = set()
-    clears_parts: bool = False
-    contents: dict[str, bytes] = {}
-    questions: dict[str, Question | None] = {}
-    clears_questions: bool = False
 
 
 class Run(msgspec.Struct, kw_only=True):

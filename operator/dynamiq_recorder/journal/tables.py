@@ -9,8 +9,9 @@ from typing import Any
 
 from dynamiq_operator.serving.limits import RUNS_MAX
 from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, Asks, State
+from dynamiq_recorder.journal.pending import Pending
 from dynamiq_recorder.journal.question import Question
-from dynamiq_recorder.journal.run import OPEN, RECORD, Pending, Run
+from dynamiq_recorder.journal.run import OPEN, RECORD, Run
 from dynamiq_recorder.store.database import Cell, Connection, Database, Lines, pieces
 
 FIXED = (

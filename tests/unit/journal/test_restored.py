@@ -1,4 +1,4 @@
-"""A store that is an older copy is known by its epoch: what had begun is held, what waits asks again, and pods of the lost time are refused."""
+"""A restored store is known by its epoch: runs that had begun are held, others ask again, and pods of the lost time are refused."""
 
 from __future__ import annotations
 
