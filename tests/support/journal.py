@@ -75,6 +75,26 @@ class _Rights(Rights):
         return self._table.may(user.username, verb, subresource, namespace)
 
 
+class ClusterEpoch:
+    """The cluster's copy of the journal's epoch. `error`: what its calls raise instead."""
+
+    def __init__(self) -> None:
+        self.value = 0
+        self.error: Exception | None = None
+
+    async def read(self) -> int:
+        self._check()
+        return self.value
+
+    async def write(self, epoch: int) -> None:
+        self._check()
+        self.value = epoch
+
+    def _check(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
 class Table(Identity):
     """Callers by token, which may be changed at any time.
 
@@ -85,7 +105,7 @@ class Table(Identity):
         self.users = {name: User(name.partition("-")[0], "", (), {}, is_ours=False) for name in (ADMIN, VIEWER, STRANGER)}
         self.pods_by_uid: dict[str, KnownPod] = {}
         self.apps_by_uid: dict[str, KnownApp] = {}
-        self.is_listed = True
+        self.is_listed, self.epoch = True, ClusterEpoch()
         self.tokens, self.pods, self.apps, self.rights = _Tokens(self), _Pods(self), _Apps(self), _Rights(self)
         self.may: Callable[[str, str, str, str], bool] = self._may
 

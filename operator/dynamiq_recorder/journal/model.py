@@ -25,6 +25,10 @@ QUESTION_MAX, QUESTIONS_MOST = 64 * 1024, 1_000
 """Most bytes of a question's content, and most questions of a run."""
 REJECTED = "Rejected"
 """The reason of a hold that only a restart, or the end of the rejection, ends."""
+RESTORED = "Restored"
+"""The reason of a hold of a run that had begun in a restored store: what it did afterwards is unknown."""
+FENCES = 1 << 24
+"""Fences of one epoch of the store. A run that is restored goes on with the fences of a new epoch."""
 
 
 class State(StrEnum):

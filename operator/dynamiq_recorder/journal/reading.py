@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from dynamiq_recorder.journal.model import Open, Selection, State
+from dynamiq_recorder.journal.pending import Event
 from dynamiq_recorder.journal.question import Question
-from dynamiq_recorder.journal.run import INPUT, OUTPUT, RECORD, Event, Run
+from dynamiq_recorder.journal.run import INPUT, OUTPUT, RECORD, Run
 from dynamiq_recorder.journal.tables import ASKED, COLUMNS, question_of, run_of, unpacked, unpacked_within
 from dynamiq_recorder.store.database import Cell, Connection, Database, pieces
 from dynamiq_recorder.store.results import COUNTED
@@ -208,6 +209,10 @@ def questions(database: Database, connection: Connection, app_uid: str, limit: i
     )
     width = len(ASKED) + 2
     return [Asked(run_of(database, line[width:]), question_of(line[:width])) for line in lines], int(counted[0][0])
+
+
+def epoch(connection: Connection) -> int:
+    return next((int(value) for (value,) in connection.all("SELECT value FROM meta WHERE name = 'epoch'")), 0)
 
 
 def has_runs(connection: Connection, app_uid: str) -> bool:

@@ -24,11 +24,13 @@ from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.journal import records
 from dynamiq_recorder.journal.model import (
     ALONE_FROM,
+    FENCES,
     OUTPUT_MAX,
     PARTS_MAX,
     QUESTION_MAX,
     QUESTIONS_MOST,
     REJECTED,
+    RESTORED,
     RUN_MAX,
     STATUSES,
     Asks,
@@ -39,6 +41,7 @@ from dynamiq_recorder.journal.model import (
     Save,
     State,
 )
+from dynamiq_recorder.journal.pending import Event, Pending
 from dynamiq_recorder.journal.question import QUESTION_SIZE, Question
 from dynamiq_recorder.reads.times import shown_or_none
 
@@ -50,30 +53,6 @@ NOTE = "~"
 OPEN = frozenset(map(State, OPEN_STATES))
 ASKED: Mapping[Asks, str] = {Asks.HUMAN_FEEDBACK: "agent.human_feedback.requested", Asks.APPROVAL: "approval_request.created"}
 """The types of the events of new questions."""
-
-
-class Event(msgspec.Struct, frozen=True):
-    """An event as it is stored. `data`: None for the last event of the journal itself, which the run has."""
-
-    sequence: int
-    at: int
-    type: str
-    data: bytes | None
-
-
-class Pending(msgspec.Struct):
-    """The data that a change writes beside the run's line. `clears_parts`: all of its parts are deleted.
-
-    `questions`: by id; None: it is deleted. `clears_questions`: all of them are.
-    """
-
-    events: list[Event] = []
-    puts: dict[str, bytes] = {}
-    drops: set[str] = set()
-    clears_parts: bool = False
-    contents: dict[str, bytes] = {}
-    questions: dict[str, Question | None] = {}
-    clears_questions: bool = False
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -131,6 +110,11 @@ class Run(msgspec.Struct, kw_only=True):
     def is_open(self) -> bool:
         return self.state in OPEN
 
+    @property
+    def claims(self) -> int:
+        """Returns how often it was claimed; a hold of a claimed run counts, too."""
+        return self.fence % FENCES
+
     def accept(self, data: bytes, now: int) -> None:
         """Begins the life of a new run. `data`: its input."""
         self.due, self.size = now, RUN_SIZE
@@ -148,7 +132,7 @@ class Run(msgspec.Struct, kw_only=True):
             self.started_at = now
             self._note(now, "run.started", b"{}")
         else:
-            self._note(now, "run.resumed", dumps({"attempt": self.fence}))
+            self._note(now, "run.resumed", dumps({"attempt": self.claims}))
         self.give(questions)
 
     def give(self, questions: Iterable[Question]) -> None:
@@ -204,7 +188,7 @@ class Run(msgspec.Struct, kw_only=True):
     def interrupt(self, most: int, now: int) -> None:
         """Takes the run from a pod that was silent for a lease. `most`: interruptions without progress by which it fails."""
         # A pod that saved nothing may never have got its first claim. A later one counts: the run may end pods at once.
-        if self.number > 0 or self.fence > 1:
+        if self.number > 0 or self.claims > 1:
             self.attempts += 1
         if self.canceling:
             self._end_by_journal(State.CANCELED, "canceled", now)
@@ -256,6 +240,16 @@ class Run(msgspec.Struct, kw_only=True):
         self.paused_at = self.paused_at or now
         self._note(now, "run.held", dumps({"reason": reason}))
         return True
+
+    def restore(self, epoch: int, now: int, questions: dict[str, Question]) -> bool:
+        """Continues an open run of a restored store: one that waits asks again, and one that had begun or was to begin is held.
+
+        Returns True if it is held. Fences of the time that is lost are below those of the new epoch. `questions`: all of the run.
+        """
+        self.fence, self.number = epoch * FENCES + self.claims, 0
+        self._count_questions(questions)
+        is_asking = self.state is State.WAITING and not self._is_due(now)
+        return self.state is not State.HELD and not is_asking and self.hold(RESTORED, now, questions)
 
     def release(self, by: str | None, now: int) -> None:
         """Lets a held run wait again for what it waited for, or go on."""

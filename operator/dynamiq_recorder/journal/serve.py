@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import msgspec
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS
-from dynamiq_operator.model.journal import JOURNAL_AUDIENCE
+from dynamiq_operator.model.journal import JOURNAL_AUDIENCE, JOURNAL_NAMESPACE
 from dynamiq_operator.serving.connections import ConnectionLimits, LimitedProtocol
 from dynamiq_operator.serving.tls import Certificate, Pair
 from dynamiq_recorder import servers
@@ -22,6 +23,7 @@ from dynamiq_recorder.identity.pods import Pods
 from dynamiq_recorder.identity.rights import Rights
 from dynamiq_recorder.identity.tokens import NotNow, Tokens
 from dynamiq_recorder.journal.committer import Committer
+from dynamiq_recorder.journal.epoch import ClusterCopy, Epoch, EpochMap
 from dynamiq_recorder.journal.http.app import create_app
 from dynamiq_recorder.journal.http.context import Context
 from dynamiq_recorder.journal.notices import Notices
@@ -63,8 +65,9 @@ class ManyConnections(LimitedProtocol):
 class Identity:
     """Who callers are, as the API server says."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, namespace: str = JOURNAL_NAMESPACE) -> None:
         self._client = client
+        self.epoch: ClusterCopy = EpochMap(client, namespace)
         self.tokens = Tokens(client, audience=JOURNAL_AUDIENCE, pods_for=PODS_FOR)
         self.apps, self.pods, self.rights = Apps(client), Pods(client), Rights(client)
 
@@ -94,7 +97,7 @@ async def serve(options: Options, stop: asyncio.Event | None = None) -> None:
     stopping = stop or servers.signalled()
     try:
         async with await connect(options.kubeconfig, options.kube_context) as client:
-            await serve_for(options, Identity(client), stopping)
+            await serve_for(options, Identity(client, os.environ.get("POD_NAMESPACE", JOURNAL_NAMESPACE)), stopping)
     finally:
         await asyncio.to_thread(options.store.close)
         log.info("the journal has ended")
@@ -138,8 +141,11 @@ def context_of(options: Options, identity: Identity) -> Context:
 async def run(options: Options, context: Context, identity: Identity, stopping: asyncio.Event) -> None:
     certificate = Certificate(options.tls) if options.tls is not None else None
     upkeep = Upkeep(context, identity.exists, records=options.recorder is not None)
+    epoch = Epoch(context.store, context.committer, identity.epoch)
     await upkeep.start()
+    await epoch.start()
     beside = [
+        epoch.run(stopping),
         identity.follow(),
         upkeep.run(stopping),
         context.feed.run(stopping, lambda error: log.warning("open runs cannot be counted: %s", error)),

@@ -13,7 +13,7 @@ from typing import TypeVar
 from dynamiq_recorder.journal import reading
 from dynamiq_recorder.journal.model import MICROSECONDS, Open, Selection
 from dynamiq_recorder.journal.reading import Asked, Events, Record, Shown
-from dynamiq_recorder.journal.tables import Key, Work
+from dynamiq_recorder.journal.tables import NOTE, Key, Work
 from dynamiq_recorder.store.database import Connection, Database
 from dynamiq_recorder.store.results import WrongStore
 from dynamiq_recorder.store.schema import Migration, migrations
@@ -23,7 +23,6 @@ T = TypeVar("T")
 SCHEME = "sqlite://"
 BREAKING = 1
 """The newest of the tables' versions that a journal of an older one cannot use. It ignores what later ones add."""
-NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 
 def _now() -> int:
@@ -98,6 +97,11 @@ class JournalStore:
     def questions(self, app_uid: str, limit: int = 20, offset: int = 0) -> tuple[list[Asked], int]:
         with self._reading() as connection:
             return reading.questions(self._database, connection, app_uid, limit, offset)
+
+    def epoch(self) -> int:
+        """Returns the epoch of the store, 0 before the first one."""
+        with self._reading() as connection:
+            return reading.epoch(connection)
 
     def has_runs(self, app_uid: str) -> bool:
         with self._reading() as connection:
@@ -191,6 +195,9 @@ def back_up(address: str, to: Path) -> int:
     try:
         # In one step, from one state of the store: after each commit of the journal, a copy in pieces would begin again.
         source.backup(target)
+        # Below the cluster's, also if no journal starts between the copy and its use: so it is known as a copy.
+        target.execute("UPDATE meta SET value = value - 1 WHERE name = 'epoch'")
+        target.commit()
         target.execute("PRAGMA journal_mode = DELETE")
     finally:
         source.close()

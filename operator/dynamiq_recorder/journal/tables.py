@@ -9,8 +9,9 @@ from typing import Any
 
 from dynamiq_operator.serving.limits import RUNS_MAX
 from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, Asks, State
+from dynamiq_recorder.journal.pending import Pending
 from dynamiq_recorder.journal.question import Question
-from dynamiq_recorder.journal.run import OPEN, RECORD, Pending, Run
+from dynamiq_recorder.journal.run import OPEN, RECORD, Run
 from dynamiq_recorder.store.database import Cell, Connection, Database, Lines, pieces
 
 FIXED = (
@@ -37,6 +38,8 @@ COMPRESSED = b"x"
 NOT_SENT = "its record is not readable, or larger than the recorder takes"
 LARGE = 1024
 """Bytes from which on content is compressed."""
+
+NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 Key = tuple[str, ...]
 """A kind of news and whose they are: work of an App and pins, the events of a run, or the counts of open runs."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dynamiq_recorder.journal.model import MICROSECONDS, REJECTED, Asks, Refused, State
+from dynamiq_recorder.journal.model import FENCES, MICROSECONDS, REJECTED, Asks, Refused, State
 from dynamiq_recorder.journal.operations import PIECE
 from dynamiq_recorder.journal.question import Input, canonical
 from dynamiq_recorder.journal.run import Run
-from dynamiq_recorder.journal.tables import Work, unpacked
+from dynamiq_recorder.journal.tables import NOTE, Work, unpacked
 
 
 def answer(work: Work, app_uid: str, run_id: str, kind: Asks, given: Input, by: str) -> tuple[Run, bool] | None:
@@ -76,6 +76,24 @@ def unhold(work: Work, app_uid: str, pins: str, reason: str) -> tuple[int, bool]
         run.release(None, work.now)
     work.write(runs)
     return len(runs), len(runs) == PIECE
+
+
+def restored(work: Work, epoch: int, before: int) -> tuple[int, bool]:
+    """Continues open runs of a restored store, in a new epoch. Returns how many it holds, and True if there may be more.
+
+    `before`: since when the journal serves; later runs are not from the copy.
+    """
+    condition = "ended_at IS NULL AND accepted_at <= ? AND fence < ? ORDER BY accepted_at LIMIT ?"
+    runs = work.load(condition, (before, epoch * FENCES, PIECE))
+    questions = work.questions(runs)
+    held = sum(run.restore(epoch, work.now, questions[run.key]) for run in runs)
+    work.write(runs)
+    return held, len(runs) == PIECE
+
+
+def note_epoch(work: Work, epoch: int) -> None:
+    """Raises the store's epoch."""
+    work.connection.do(NOTE, ("epoch", epoch))
 
 
 def cancel_all(work: Work, app_uid: str, pins: str, by: str) -> tuple[int, bool]:

@@ -12,6 +12,7 @@ from dynamiq_operator.model.base import GROUP
 from dynamiq_operator.model.journal import JOURNAL_AUDIENCE, JOURNAL_NAMESPACE, JOURNAL_SERVICE
 from dynamiq_operator.model.runs import RECORDER_AUDIENCE
 from dynamiq_recorder import options
+from dynamiq_recorder.journal.epoch import CONFIG_MAP
 from local import images, journal, recorder
 from tests.unit.repository.test_manifests import MANIFESTS, documents, rights, roles
 
@@ -36,7 +37,7 @@ def variables(pod: dict[str, Any]) -> dict[str, str]:
     return {each["name"]: each.get("value", "") for each in container["env"]}
 
 
-def test_it_reviews_reads_and_writes_nothing() -> None:
+def test_it_reviews_reads_and_writes_nothing_of_the_cluster() -> None:
     assert rights(roles("journal/rbac.yaml")["dynamiq-journal"]) == {
         ("authentication.k8s.io", "tokenreviews"): {"create"},
         ("authorization.k8s.io", "subjectaccessreviews"): {"create"},
@@ -45,6 +46,17 @@ def test_it_reviews_reads_and_writes_nothing() -> None:
         ("apps", "replicasets"): {"get"},
         (GROUP, "apps"): {"get", "list", "watch"},
     }
+
+
+def test_it_reads_and_writes_one_config_map_whose_entry_no_upgrade_resets() -> None:
+    (role,) = roles("journal/epoch.yaml", "Role").values()
+    assert rights(role) == {("", "configmaps"): {"get", "patch"}}
+    (made,) = [each for each in documents("journal/epoch.yaml") if each["kind"] == "ConfigMap"]
+    assert [made["metadata"]["name"]] == role["rules"][0]["resourceNames"] == [CONFIG_MAP]
+    assert "data" not in made
+    (container,) = pod_of("journal/statefulset.yaml")["containers"]
+    (field,) = [each["valueFrom"] for each in container["env"] if each["name"] == "POD_NAMESPACE"]
+    assert field == {"fieldRef": {"fieldPath": "metadata.namespace"}}
 
 
 def test_it_is_found_by_the_names_that_others_know() -> None:

@@ -13,9 +13,10 @@ from dynamiq_operator.model.journal import OPEN_STATES
 from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, STATUSES, Open, Saved, State
 from dynamiq_recorder.journal.open_feed import Snapshot
 from dynamiq_recorder.journal.operations import Claim
+from dynamiq_recorder.journal.pending import Event
 from dynamiq_recorder.journal.question import Question
 from dynamiq_recorder.journal.reading import Asked, Events, Shown
-from dynamiq_recorder.journal.run import Event, Run
+from dynamiq_recorder.journal.run import Run
 from dynamiq_recorder.reads.times import shown, shown_or_none
 
 
