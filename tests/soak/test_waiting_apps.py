@@ -1,6 +1,6 @@
 """Starts the operator again at hundreds of Apps whose runs wait on an earlier version: it starts no pod, and writes nothing.
 
-Pods are simulated, and a scripted journal says which runs are open.
+Pods are simulated, and a scripted journal says which runs are open. The result goes to docs/measured/waiting-apps.txt.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import pytest
 from dynamiq_operator.desired.pin_labels import stored_digest
 from local.clusters import Cluster
 from tests.soak.support.at_once import CONNECTIONS
-from tests.soak.support.waiting_figures import FIGURES
 from tests.support import factories as given
 from tests.support.api import Api, fresh_namespace
 from tests.support.faults import deploys, operators
 from tests.support.faults.audit import Audit, table
 from tests.support.history_stage import counted
+from tests.support.measured import Figures
 from tests.support.operator import install_rights
 from tests.support.scripted import HttpServer, Reply, Sent
 from tests.support.stage import condition
@@ -31,6 +31,7 @@ APPS = int(os.environ.get("WAITING_APPS") or counted(500))
 WITHIN = 1800.0
 CALM = 30.0
 """Seconds without a write until an operator counts as idle that has just read hundreds of Apps."""
+FIGURES = Figures("waiting-apps")
 POLLS = 20.0  # seconds
 
 

@@ -39,13 +39,13 @@ from tests.soak.support.node_counter import NodeCounter, counting
 from tests.soak.support.paces import Due, Pace
 from tests.soak.support.restored_journal import back_up, restore
 from tests.soak.support.resumed_on_live import resumed_on_live, versions_in
-from tests.soak.support.waiting_figures import FIGURES
 from tests.support.api import Manifest
 from tests.support.cluster import REPOSITORY
 from tests.support.factories import with_spec
 from tests.support.history_stage import in_full
 from tests.support.inside import node_of
 from tests.support.load.sleepers import host_of
+from tests.support.measured import Figures
 from tests.support.stage import Stage, stage
 from tests.support.waiting import eventually
 
@@ -65,6 +65,7 @@ KILLS_AT_REST = 2 if in_full() else 1
 """SIGKILLs of journal, operator and gate while all wait."""
 AT_REST_FOR = 60 if in_full() else 20  # looks
 IN_TIME = 600.0
+FIGURES = Figures("waiting-runs")
 ENDS = ("run.completed", "run.failed", "run.canceled", "run.expired")
 
 

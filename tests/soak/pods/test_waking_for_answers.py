@@ -1,6 +1,6 @@
 """What an answer wakes: how soon a run goes on from no pod, by gate or operator alone, and if there is room for few pods.
 
-Everything is installed as `make demo` has it. The results go to docs/measured/waiting-runs.txt.
+Everything is installed as `make demo` has it. The results go to docs/measured/waiting-answers.txt.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from tests.soak.support.background_storm import Caller, JournalFile, flow
 from tests.soak.support.cold import Times, median
 from tests.soak.support.node_counter import counting
 from tests.soak.support.waiting_app import QUESTION, WITHIN, WaitingApp
-from tests.soak.support.waiting_figures import FIGURES
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.history_stage import in_full
 from tests.support.inside import node_of
 from tests.support.load.sleepers import host_of
+from tests.support.measured import Figures
 from tests.support.stage import ONE_POD, Stage, stage
 from tests.support.waiting import eventually
 
@@ -37,6 +37,7 @@ VERSIONS, ROOM = (50, 5) if in_full() else (10, 3)
 """Earlier versions that get two answers each, all at once, and the pods for which there is room."""
 BY_AGE = 0.8
 """The least rank correlation of the times of acceptance and of end."""
+FIGURES = Figures("waiting-answers")
 SDK_ROOM = {"requests": {"cpu": "500m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}}
 PATIENT = {
     "liveness": {"path": "/healthz", "timeoutSeconds": 10, "failureThreshold": 6},

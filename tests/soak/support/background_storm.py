@@ -214,7 +214,10 @@ class Kills:
 
     def _leader(self) -> Manifest | None:
         lease = self.on.api.get("Lease", "dynamiq-operator", operators.NAMESPACE, api_version="coordination.k8s.io/v1").body
-        return next((pod for pod in self._ready(operators.NAMESPACE) if pod["metadata"]["name"] in lease["spec"]["holderIdentity"]), None)
+        return next(
+            (pod for pod in self._ready(operators.NAMESPACE) if pod["metadata"]["name"] in (lease["spec"].get("holderIdentity") or "")),
+            None,
+        )
 
     def gate(self) -> None:
         """Kills one of the gates, while there is another one."""
