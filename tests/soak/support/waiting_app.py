@@ -15,6 +15,8 @@ from tests.support.waiting import eventually
 
 WITHIN = 1200.0  # seconds
 LOOK_EVERY = 0.02
+STAYS = 3.0
+"""Seconds for which v1 has to be without a pod, until an answer is measured."""
 QUESTION = "b:1"
 NEXT = (
     "SELECT min(event.at) FROM event JOIN run ON event.run = run.key WHERE idempotency_key = ? AND event.type LIKE 'node.%' AND sequence > "
@@ -48,14 +50,27 @@ class WaitingApp:
 
     def answered(self) -> float:
         """Answers a run; returns the seconds until the journal has an event of its next node. Before, v1 has no pod."""
-        for name in finishing(self.on):
-            _scale(self.on, name, 0)
-        eventually("only v2 has a pod", lambda: len(self._pods()) == 1, WITHIN)
+        self._until_v1_has_no_pod()
         order = self._orders.pop(0)
         began = time.time()
         self._caller.approved(self._ids[order], QUESTION)
         at: int = eventually(f"{order} goes on", lambda: self.journal.ask(NEXT, order)[0][0], WITHIN, LOOK_EVERY)
         return at / 1e6 - began
+
+    def _until_v1_has_no_pod(self) -> None:
+        """Scales v1 down once no run is under way. The operator may not know that yet, and scale it up again."""
+        eventually(lambda: f"no run is under way: {self._states()}", lambda: set(self._states()) <= {"waiting", "completed"}, WITHIN)
+        since = time.monotonic()
+
+        def stays_down() -> bool:
+            nonlocal since
+            if len(self._pods()) > 1:
+                since = time.monotonic()
+                for name in finishing(self.on):
+                    _scale(self.on, name, 0)
+            return time.monotonic() - since > STAYS
+
+        eventually("v1 has no pod", stays_down, WITHIN, 0.5)
 
     def all_end(self) -> None:
         assert not self._orders, "each run has its answer"
