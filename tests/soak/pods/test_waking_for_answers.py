@@ -1,4 +1,4 @@
-"""What an answer wakes: how soon a run goes on from no pod, by gate or operator alone, and if there is room for few pods.
+"""An answer wakes a version without a pod: how soon its run goes on, by gate or operator alone, and with room for few pods.
 
 Everything is installed as `make demo` has it. The results go to docs/measured/waiting-answers.txt.
 """

@@ -21,7 +21,7 @@ Due = tuple[int, Action]
 
 @dataclass
 class Pace:
-    """So many calls, each with its number, and so many a second. `done`: how many have had their answer. `began`: Unix seconds."""
+    """Calls, each with its number, and how many of them a second. `done`: how many have had their answer. `began`: Unix seconds."""
 
     count: int
     rate: float

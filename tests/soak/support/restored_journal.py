@@ -12,7 +12,7 @@ from tests.support.waiting import eventually
 
 POD, WORKLOAD = "dynamiq-journal-0", "statefulset/dynamiq-journal"
 FOLDER = "/var/lib/dynamiq-journal"
-"""Where a pod of the journal has its volume."""
+"""The place of the volume in a pod of the journal."""
 
 
 def back_up(on: Stage, of: JournalFile, folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The control of runs that wait: a copy of the journal lets pods of what is live resume the runs of all versions, as if pins were nothing.
+"""The control of runs that wait: pods of what is live resume the runs of all versions, from a copy of the journal that has one pin for all.
 
 Journal and pods are processes of this machine. Their code is the same, and so is what each run had saved.
 """
@@ -20,7 +20,7 @@ from tests.support.journal import JournalStage
 from tests.support.waiting import eventually
 
 PINS = "0" * 16
-"""Of every run, and of the pods."""
+"""The pins of every run, and of the pods."""
 WITHIN = 300.0  # seconds
 
 
