@@ -1,6 +1,7 @@
-"""The control of runs that wait: pods of what is live resume the runs of all versions, from a copy of the journal that has one pin for all.
+"""The control of runs that wait: pods of what is live resume the runs of all versions.
 
-Journal and pods are processes of this machine. Their code is the same, and so is what each run had saved.
+They have a copy of the journal in which all runs have the same pins. Journal and pods are processes of this machine. Their code is the same,
+and so is what each run had saved.
 """
 
 from __future__ import annotations
