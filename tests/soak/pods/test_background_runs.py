@@ -10,11 +10,10 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from itertools import pairwise
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,9 @@ from tests.soak.support.background_storm import (
     flow,
     keeping_logs,
 )
+from tests.soak.support.deploys import Deploys
 from tests.soak.support.node_counter import NodeCounter, counting
+from tests.soak.support.paces import Due, Pace
 from tests.support.cluster import REPOSITORY
 from tests.support.factories import with_spec
 from tests.support.history_stage import in_full
@@ -54,17 +55,11 @@ OF_SWITCH = 5
 """Each fifth run is of the App of strategy Switch."""
 REPEATED = 5
 """Each fifth is sent twice."""
-AHEAD = 20
-"""Runs by which callers may be ahead of deploys and kills."""
 DEPLOYS = ("v2", "v3", None, "v4", "v5", None, "v6") if in_full() else ("v2", None, "v3")
 """Versions of the deploys; None is a rollback to the row before."""
 KILLS = {"pod": 30, "journal": 10, "operator": 3} if in_full() else {"pod": 6, "journal": 2, "operator": 1}
 FINISHED_WITHIN = 300.0
-CALLERS = 40
-SETTLES = 15.0
-"""Seconds for which an earlier version may still accept runs after a newer one is live: its pods drain."""
 FIGURES = Figures("background-runs")
-CONFIG = {"autoscaling": {"minReplicas": 2, "maxReplicas": 2}}
 
 
 @pytest.fixture
@@ -75,35 +70,6 @@ def cluster() -> Iterator[Cluster]:
         yield clusters.start(name, "node", env={})
     finally:
         clusters.stop(name)
-
-
-@dataclass
-class Deploys:
-    """The versions that were deployed, with their times: from the row's creation until it is live. `rows`: names and versions by App."""
-
-    on: Stage
-    times: dict[str, list[tuple[float, float, str]]] = field(default_factory=lambda: {ROLLING: [], SWITCH: []})
-    rows: dict[str, list[tuple[str, str]]] = field(default_factory=lambda: {ROLLING: [], SWITCH: []})
-
-    def deploy(self, version: str | None) -> None:
-        """Deploys both Apps; None rolls both back to the row before."""
-        for app in (ROLLING, SWITCH):
-            began = time.time()
-            before = self.rows[app][-2] if version is None else None
-            deployed = before[1] if before else str(version)
-            fields = {"restores": before[0]} if before else {"workflowVersion": version, "config": CONFIG}
-            row = self.on.live(app, None, **fields)
-            self.rows[app].append((row, deployed))
-            self.times[app].append((began, time.time(), deployed))
-
-    def may_accept(self, app: str, at: float) -> set[str]:
-        """Returns the versions that could accept a run at a time: the live one, and another one while a deploy settles."""
-        times = self.times[app]
-        live = [version for _, until, version in times if until <= at][-1:]
-        settling = [
-            version for (_, _, old), (began, until, new) in pairwise(times) if began <= at <= until + SETTLES for version in (old, new)
-        ]
-        return {*live, *settling}
 
 
 @pytest.mark.timeout(3600)
@@ -117,7 +83,7 @@ def test_what_is_accepted_ends_once_on_its_version_whatever_is_killed(cluster: C
             on.release(f"v{number}", text=flow(f"v{number}"))
         on.app(ROLLING)
         on.app(SWITCH, with_spec(rollout={"strategy": "Switch"}))
-        deploys, kills = Deploys(on), Kills(on, JournalFile.of(cluster), counter, random.Random(34))  # noqa: S311
+        deploys, kills = Deploys(on, (ROLLING, SWITCH)), Kills(on, JournalFile.of(cluster), counter, random.Random(34))  # noqa: S311
         logs = held.enter_context(keeping_logs(cluster, on.namespace, tmp_path))
         deploys.deploy("v1")
         callers = {app: Caller(at, host_of(on, app), on.key(app)) for app in (ROLLING, SWITCH)}
@@ -138,41 +104,29 @@ class Storm:
         self.ids: dict[str, str] = {}
         self.control: dict[str, bool] = {}
         self.sent_twice = self.most_finishing = 0
-        self.began, self.took, self.finished_after = time.time(), 0.0, 0.0
-        self._actions_due = 0
+        self.pace = Pace(RUNS, RATE, self._both, lambda: len(self.ids))
+        self.took = self.finished_after = 0.0
 
     def app_of(self, number: int) -> str:
         return SWITCH if number % OF_SWITCH == OF_SWITCH - 1 else ROLLING
 
     def rage(self) -> None:
         """Returns once every run has ended and no workload finishes runs any more, or what did not happen in time."""
-        actions = sorted([*self._spread(len(DEPLOYS), 0.4, self._deploys()), *self._kills()], key=lambda each: each[0])
-        with ThreadPoolExecutor(CALLERS) as threads, ThreadPoolExecutor(1) as pace:
-            calls: list[Future[None]] = []
-            paced = pace.submit(self._pace, threads, calls)
-            for due, action in actions:
-                self._actions_due = due
-                eventually(f"{due} runs are accepted", lambda due=due: len(self.ids) >= due or paced.done(), 1200)  # type: ignore[misc]
-                action()
-                self.most_finishing = max(self.most_finishing, len(finishing(self.on)))
-            self._actions_due = RUNS
-            paced.result()
-            for call in calls:
-                call.result()
-        self.took = time.time() - self.began
+        deploys = self.pace.spread(0.4, [partial(self.deploys.deploy, version) for version in DEPLOYS])
+        self.took = self.pace.keep([*deploys, *self._kills()], after=self._look)
         eventually("all runs end", lambda: not self.kills.journal.open(), FINISHED_WITHIN)
         eventually("no workload finishes runs", lambda: not finishing(self.on), FINISHED_WITHIN)
-        self.finished_after = time.time() - self.began - self.took
+        self.finished_after = time.time() - self.pace.began - self.took
 
-    def _pace(self, threads: ThreadPoolExecutor, calls: list[Future[None]]) -> None:
-        """Sends calls at a steady pace, which waits only while deploys and kills are late."""
-        due = time.monotonic()
-        for number in range(RUNS):
-            eventually("deploys and kills keep up", lambda number=number: self._actions_due + AHEAD > number, 1200)  # type: ignore[misc]
-            due = max(due + 1 / RATE, time.monotonic() - 1)
-            time.sleep(max(0.0, due - time.monotonic()))  # no condition is awaited: this is the pace
-            calls.append(threads.submit(self._call, number))
-            calls.append(threads.submit(self._control, number))
+    def _look(self) -> None:
+        self.most_finishing = max(self.most_finishing, len(finishing(self.on)))
+
+    def _both(self, number: int) -> None:
+        """Begins a run, and its control at the same time."""
+        with ThreadPoolExecutor(1) as beside:
+            control = beside.submit(self._control, number)
+            self._call(number)
+            control.result()
 
     def _call(self, number: int) -> None:
         caller, order = self.callers[self.app_of(number)], f"order-{number}"
@@ -186,20 +140,10 @@ class Storm:
         order = f"control-{number}"
         self.control[order] = self.callers[self.app_of(number)].post(order, background=False)[0] == ANSWERED
 
-    def _deploys(self) -> Iterator[Callable[[], None]]:
-        for version in DEPLOYS:
-            yield lambda version=version: self.deploys.deploy(version)  # type: ignore[misc]
-
-    def _kills(self) -> Iterator[tuple[int, Callable[[], None]]]:
+    def _kills(self) -> Iterator[Due]:
         kinds = {"pod": (0.2, self.kills.pod), "journal": (0.8, self.kills.of_the_journal), "operator": (0.1, self.kills.operator)}
         for kind, (phase, kill) in kinds.items():
-            yield from self._spread(KILLS[kind], phase, iter([kill] * KILLS[kind]))
-
-    @staticmethod
-    def _spread(times: int, phase: float, actions: Iterator[Callable[[], None]]) -> Iterator[tuple[int, Callable[[], None]]]:
-        """Yields actions with the number of runs at which each is due: one in each part of the runs, at its phase."""
-        for number, action in enumerate(actions):
-            yield round(RUNS * 0.95 * (number + phase) / times), action
+            yield from self.pace.spread(phase, [kill] * KILLS[kind])
 
 
 class Result:
@@ -236,7 +180,7 @@ class Result:
         own = [(each.at, f"{order} begins {each.node}") for each in self.notes if each.order == order]
         of_run = [(at, f"{order} is {kind}") for at, kind in self.runs[order].moments]
         deployed = [(at, f"{app} {version} is live") for app, times in self.storm.deploys.times.items() for _, at, version in times]
-        since = self.storm.began
+        since = self.storm.pace.began
         return f"{node} of {order}: " + ", ".join(
             f"{at - since:.1f} {what}" for at, what in sorted([*own, *of_run, *deployed, *self.storm.kills.moments])
         )

@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from pathlib import Path
@@ -44,19 +44,30 @@ Node = tuple[str, str]
 """A node of a run: the run's idempotency key, and the node."""
 
 
-def flow(version: str) -> str:
-    """Returns a flow whose nodes note that they begin, and whose output has the version of each node."""
-    code = (
+def flow(version: str, nodes: Sequence[str] = NODES, asks: str | None = None, *, notes: bool = True) -> str:
+    """Returns a flow whose nodes note that they begin, and take a while, and whose output has the version of each node.
+
+    `asks`: the node that a person has to approve. `notes`: False for nodes that do nothing else.
+    """
+    note = (
         "    import urllib.request\n"
         f"    urllib.request.urlopen('{URL}/' + inputs['order'] + '/' + name + '/{version}', timeout=30).read()\n"
-        f"    time.sleep({NODE_TAKES})\n    name = name + '@{version}'\n"
+        f"    time.sleep({NODE_TAKES})\n"
     )
-    return steps_flow(*NODES, code=code)
+    code = (note if notes else "") + f"    name = name + '@{version}'\n"
+    made = json.loads(steps_flow(*nodes, code=code))
+    for node in made["nodes"]:
+        if node["id"] == asks:
+            node["approval"] = {"enabled": True, "feedback_method": "stream", "msg_template": "Go on with {{input_data.order}}?"}
+    return json.dumps(made)
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run as the journal has it. `events`: sequences and types. `moments`: Unix seconds of what happened to the run itself."""
+    """A run as the journal has it. `events`: sequences and types. `moments`: Unix seconds of what happened to the run itself.
+
+    `workflow_hash`: of the flow on which it began.
+    """
 
     id: str
     app: str
@@ -65,6 +76,7 @@ class StoredRun:
     output: Any
     events: list[tuple[int, str]]
     moments: list[tuple[float, str]]
+    workflow_hash: str
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,10 @@ class JournalFile:
     def holders(self) -> Counter[str]:
         """Returns the pods that have runs, and how many."""
         return Counter(dict(self.ask("SELECT holder, count(*) FROM run WHERE state = 'running' GROUP BY holder")))
+
+    def states(self) -> Counter[str]:
+        """Returns how many runs are in each state."""
+        return Counter(dict(self.ask("SELECT state, count(*) FROM run GROUP BY state")))
 
     def open(self) -> int:
         return int(self.ask("SELECT count(*) FROM run WHERE ended_at IS NULL")[0][0])
@@ -112,10 +128,10 @@ class JournalFile:
             if kind.startswith("run."):
                 moments[key].append((at / 1e6, kind.removeprefix("run.")))
         outputs = {key: json.loads(data) for key, data in self.ask("SELECT run, data FROM content WHERE name = 'output'")}
-        lines = self.ask("SELECT idempotency_key, key, lower(hex(id)), app, state, accepted_at FROM run")
+        lines = self.ask("SELECT idempotency_key, key, lower(hex(id)), app, state, accepted_at, workflow_hash FROM run")
         return {
-            order: StoredRun(run_id, app, now, accepted / 1e6, outputs.get(key), events[key], moments[key])
-            for order, key, run_id, app, now, accepted in lines
+            order: StoredRun(run_id, app, now, accepted / 1e6, outputs.get(key), events[key], moments[key], flow_hash)
+            for order, key, run_id, app, now, accepted, flow_hash in lines
         }
 
 
@@ -174,19 +190,12 @@ class Kills:
         return [pod for pod in pods if pod["metadata"]["name"] in holders and len(_programs(pod, b"dynamiq_runtime")) == 1]
 
     def of_the_journal(self) -> None:
-        """Kills the journal, whose pod is created again: a container that ends again and again is started later each time.
-
-        It waits until no pod is on its way out: such a pod hands its runs back, and could not without a journal.
-        """
+        """Kills the journal, once no pod is on its way out: such a pod hands its runs back, and could not without a journal."""
         eventually("no pod is on its way out", lambda: not self._ending(), every=SOON)
         pod = self._journal()
         uid = pod["metadata"]["uid"]
         self.moments.append((time.time(), "journal"))
-        for pid in _programs(pod, b"dynamiq_recorder"):
-            os.kill(pid, signal.SIGKILL)
-        self.on.kubectl(
-            *("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--force", "--wait=false"), namespace=journal.NAMESPACE
-        )
+        self._end(pod, b"dynamiq_recorder")
         eventually("another journal serves", lambda: (now := self._journal())["metadata"].get("uid") != uid and is_ready(now))
         self.moments.append((time.time(), "another journal serves"))
 
@@ -200,12 +209,32 @@ class Kills:
 
     def operator(self) -> None:
         """Kills the operator that leads."""
-        lease = self.on.api.get("Lease", "dynamiq-operator", operators.NAMESPACE, api_version="coordination.k8s.io/v1").body
-        pods = self.on.api.get("Pod", "", operators.NAMESPACE).body["items"]
-        leader = next(pod for pod in pods if pod["metadata"]["name"] in lease["spec"]["holderIdentity"])
         self.moments.append((time.time(), "operator"))
-        for pid in _programs(leader, b"dynamiq_operator"):
+        self._end(eventually("an operator leads", self._leader), b"dynamiq_operator")
+
+    def _leader(self) -> Manifest | None:
+        lease = self.on.api.get("Lease", "dynamiq-operator", operators.NAMESPACE, api_version="coordination.k8s.io/v1").body
+        return next(
+            (pod for pod in self._ready(operators.NAMESPACE) if pod["metadata"]["name"] in (lease["spec"].get("holderIdentity") or "")),
+            None,
+        )
+
+    def gate(self) -> None:
+        """Kills one of the gates, while there is another one."""
+        gates = eventually("two gates are ready", lambda: both if len(both := self._ready(operators.GATE_NAMESPACE)) > 1 else None)
+        self.moments.append((time.time(), "gate"))
+        self._end(self.chance.choice(gates), b"dynamiq_operator")
+
+    def _ready(self, namespace: str) -> list[Manifest]:
+        pods = self.on.api.get("Pod", "", namespace).body["items"]
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and is_ready(pod)]
+
+    def _end(self, pod: Manifest, program: bytes) -> None:
+        """Kills the program of a pod, which is created again: a container that ends again and again is started later each time."""
+        for pid in _programs(pod, program):
             os.kill(pid, signal.SIGKILL)
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        self.on.kubectl("delete", "pod", name, "--grace-period=0", "--force", "--wait=false", namespace=namespace)
 
 
 def _programs(pod: Manifest, name: bytes) -> list[int]:
@@ -235,16 +264,9 @@ class Caller:
     def post(self, order: str, *, background: bool) -> tuple[int, Any]:
         """Sends a run once; the status is 0 if nothing answered."""
         body: dict[str, Any] = {"input": {"order": order, "log": "/dev/null"}}
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"}
         if background:
-            body, headers = body | {"background": True}, headers | {"Idempotency-Key": order}
-        with contextlib.closing(ThroughTheGateway(self.host, self.at, TIMEOUT)) as connection:
-            try:
-                connection.request("POST", "/v1/runs", json.dumps(body), headers)
-                answer = connection.getresponse()
-                return answer.status, json.loads(answer.read())
-            except (OSError, HTTPException, ValueError) as error:
-                return 0, repr(error)
+            return self._send("/v1/runs", body | {"background": True}, {"Idempotency-Key": order})
+        return self._send("/v1/runs", body, {})
 
     def accepted(self, order: str) -> str:
         """Sends a background run until it is accepted. Returns its id."""
@@ -254,3 +276,24 @@ class Caller:
             return str(body["data"]["id"]) if status == ACCEPTED else None
 
         return eventually(f"{order} is accepted", taken)
+
+    def approved(self, run_id: str, question: str) -> None:
+        """Sends an approval until it is stored."""
+        body = {"type": "approval_request", "data": {"request_id": question, "is_approved": True}}
+        path, last = f"/v1/runs/{run_id}/input", [0, None]
+
+        def is_stored() -> bool:
+            last[:] = self._send(path, body, {})
+            return last[0] == ANSWERED
+
+        eventually(lambda: f"the answer to run {run_id} is stored; the last result is {last}", is_stored)
+
+    def _send(self, path: str, body: Mapping[str, Any], more: Mapping[str, str]) -> tuple[int, Any]:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}", **more}
+        with contextlib.closing(ThroughTheGateway(self.host, self.at, TIMEOUT)) as connection:
+            try:
+                connection.request("POST", path, json.dumps(body), headers)
+                answer = connection.getresponse()
+                return answer.status, json.loads(answer.read())
+            except (OSError, HTTPException, ValueError) as error:
+                return 0, repr(error)
