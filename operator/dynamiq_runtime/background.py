@@ -6,6 +6,7 @@ A run whose pod dies goes on in another pod, after the last node that was saved.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Mapping
@@ -24,12 +25,14 @@ from dynamiq_runtime.fields import RunRequest
 from dynamiq_runtime.journal import NOT_NOW, Journal, JournalAwayError, JournalRefusedError
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import JOURNAL_AWAY
+from dynamiq_runtime.questions import UNASKED
 from dynamiq_runtime.run import CANCELED, STATUSES, Run
-from dynamiq_runtime.segments import FENCED, TOO_LARGE, CallSegment, Segment, pause_of
+from dynamiq_runtime.segments import FENCED, CallSegment, Segment, pause_of
 from dynamiq_runtime.threads import BusyError, CutOffError, RunThreads, TimedOutError
 
 POLL = 25.0  # seconds for which the journal may hold a claim until there is a run
 HEARTBEAT = 10.0  # seconds after which a run without news is saved again: its lease has 30
+KEPT_WITHIN = 8.0  # seconds for which a call that has to wait is sent to a journal that is away
 ASKS_AGAIN = 1.0  # seconds after which it is saved again while a node waits for an answer in its thread
 LOOK_PERIOD = 1.0
 SOON = 0.1  # seconds for which events wait for others
@@ -141,14 +144,27 @@ class BackgroundRuns:
 
     async def keep(self, run: Mapping[str, Any], segment: CallSegment, resume_at: datetime | None) -> dict[str, Any]:
         """Stores a run that began in its caller's connection, and waits from now on. Returns it. Raises HttpError, and StoppedError."""
-        try:
-            kept, _ = await self.journal.accept(
-                {**run, "claim": False, "paused": {**segment.paused(resume_at), "started_at": run["started_at"]}}
-            )
-        except (JournalAwayError, JournalRefusedError) as error:
-            raise http_error(error) from None
+        kept = await self._kept({**run, "claim": False, "paused": {**segment.paused(resume_at), "started_at": run["started_at"]}})
+        if "awaiting_input" not in kept:  # a journal from before questions would begin it anew
+            with contextlib.suppress(JournalAwayError, JournalRefusedError):
+                await self.journal.cancel(kept["id"], None)
+            status, sentence = UNASKED["no_journal"]
+            raise HttpError(status, "no_journal", f"the run failed: {sentence}")
         self._changed.set()
         return kept
+
+    async def _kept(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """Sends a run until the journal has it. It may have it although its answer was lost; by its id, the same run again changes nothing."""
+        until = time.monotonic() + KEPT_WITHIN
+        while True:
+            try:
+                return (await self.journal.accept(run))[0]
+            except JournalAwayError as error:
+                if time.monotonic() >= until:
+                    raise http_error(error) from None
+                await asyncio.sleep(AGAIN)
+            except JournalRefusedError as error:
+                raise http_error(error) from None
 
     async def _claim_on(self) -> None:
         pause = AGAIN
@@ -237,9 +253,9 @@ class BackgroundRuns:
                 return _Outcome(ended=True, error=HttpError(409, CANCELED, "the run was canceled"))
             if segment.refused:
                 return _failure(run, segment.refused, "the journal cannot keep the states or the events of the run")
-            if segment.stopped != TOO_LARGE:
+            if segment.stopped not in UNASKED:
                 return _Outcome()
-            return _failure(run, TOO_LARGE, "the states of its nodes take more than 4 MiB, compressed")
+            return _failure(run, segment.stopped, f"the run failed: {UNASKED[segment.stopped][1]}")
         if output is not None and len(output) > OUTPUT_LIMIT:
             return _failure(run, "output_too_large", f"the output has {len(output)} characters, more than {OUTPUT_LIMIT}")
         return _Outcome(ended=True, output=output, error=error)

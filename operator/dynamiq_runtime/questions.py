@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynamiq_runtime.engine import Question, StoppedError
+from dynamiq_runtime.frames import json_text
 
 FEEDBACK, APPROVAL = "human_feedback", "approval_request"
 """Kinds of questions, in the product's words: a text is asked for, or whether a node may run."""
@@ -22,7 +23,8 @@ UNASKED: Mapping[str, tuple[int, str]] = {
     "files": (501, "a person is asked in it, and uploaded files are not kept meanwhile: send their content in `input`"),
     "input_too_large": (413, "a person is asked in it, and an input of more than 1 MiB is not kept meanwhile"),
     "question_in_call": (409, 'a person is asked inside a Map, a sub-workflow or a sub-agent: send the run with `"background": true`'),
-    "checkpoint_too_large": (500, "the states of its nodes take more than 4 MiB, compressed, so it cannot wait"),
+    "question_unclear": (500, "what a node of it asks cannot be written as JSON"),
+    "checkpoint_too_large": (500, "the states of its nodes take more than 4 MiB, compressed"),
 }
 """Why a run that reaches a question fails: its HTTP status and a sentence about the run, by code."""
 
@@ -56,9 +58,9 @@ class Questions:
         self._closed: list[str] = []
 
     @property
-    def is_awaited(self) -> bool:
-        """True if a node waits for an answer in its thread."""
-        return any(each.deliver is not None for each in self._all.values())
+    def awaited(self) -> int:
+        """The number of questions for whose answers nodes wait in their threads."""
+        return sum(each.deliver is not None for each in self._all.values())
 
     @property
     def has_news(self) -> bool:
@@ -99,14 +101,9 @@ class Questions:
         return deliver
 
     def settle(self, owners: Collection[str]) -> None:
-        """Notes that nodes are saved with all answers that they took. Open questions that they did not ask again are closed."""
+        """Notes that nodes are saved with all answers that they took. Nobody waits for the answers to their open questions any more."""
         for each in [each for each in self._all.values() if each.owner in owners]:
-            if each.answer is not None:
-                self._used.append(each.id)
-            elif not each.asked:
-                self._closed.append(each.id)
-            else:
-                continue
+            (self._closed if each.answer is None else self._used).append(each.id)
             del self._all[each.id]
 
     def take(self) -> dict[str, Any]:
@@ -151,7 +148,8 @@ def _wire(kept: _Kept, question: Question) -> dict[str, Any]:
 def _canonical(content: Mapping[str, Any]) -> str:
     """Serializes a question, with its prompt cut, and without values that are too large to be shown."""
     prompt = str(content.get("prompt") or "").encode("utf-8", "replace")[:PROMPT_LIMIT].decode("utf-8", "ignore")
-    text = json.dumps({**content, "prompt": prompt}, sort_keys=True, separators=(",", ":"), default=str)
+    plain = json.loads(json_text({**content, "prompt": prompt}))  # a value of a node may be no JSON
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     if len(text.encode("utf-8", "replace")) > CONTENT_LIMIT:
         text = json.dumps(
             {"prompt": prompt, "params": {}, "editable_params": [], "questions": None, "params_omitted": True}, sort_keys=True

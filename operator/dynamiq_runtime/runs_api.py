@@ -67,7 +67,7 @@ class RunsApi:
             raise not_served({FILES: "are not taken by a run in the background yet: send their content in `input`"})
         if _size(parsed.input) > INPUT_LIMIT:
             raise too_large(INPUT_LIMIT)
-        run = await background.accept(self._new(request, parsed, str(uuid.uuid4())))
+        run = await background.accept(self._new(request, parsed, str(uuid.uuid4()), key=_idempotency_key(request)))
         return web.json_response({"data": _shown(run)}, status=202)
 
     def steps(self, run: Run) -> Steps:
@@ -86,18 +86,18 @@ class RunsApi:
         """Stores a run that waits from now on, and then ends whatever dies. Returns it as its caller gets it. Raises HttpError."""
         segment, background = run.report.steps, self._background
         assert background is not None and isinstance(segment, CallSegment)  # noqa: S101, PT018 - no other steps let a run wait
-        new = {**self._new(request, run.request, run.id), "started_at": run.started_at}
+        # Its nodes have run already, so a key that says "once" comes too late.
+        new = {**self._new(request, run.request, run.id, key=None), "started_at": run.started_at}
         try:
             return _shown(await background.keep(new, segment, resume_at))
         except StoppedError as error:
             status, sentence = UNASKED[str(error)]
             raise HttpError(status, str(error), f"the run failed: {sentence}") from None
 
-    def _new(self, request: web.Request, parsed: RunRequest, run_id: str) -> dict[str, Any]:
-        """Returns a run as the journal accepts it. Raises HttpError."""
+    def _new(self, request: web.Request, parsed: RunRequest, run_id: str, *, key: str | None) -> dict[str, Any]:
+        """Returns a run as the journal accepts it. `key`: the idempotency key."""
         given = json.dumps(parsed.input, separators=(",", ":"), sort_keys=True)
         caller = facts_of(request.headers, parsed.user, parsed.session)
-        key = _idempotency_key(request)
         of_request = json.dumps([given, caller.user, caller.session])
         trace = request.headers.get("traceparent")
         return {

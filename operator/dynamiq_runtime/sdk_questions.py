@@ -61,6 +61,9 @@ def refusal(flow: Flow) -> str | None:
         shown = f'node "{node.name or node.id}"'
         if _asks_by(node, FeedbackMethod.CONSOLE):
             return f"{shown} asks at a console, which a pod does not have: set `input_method: stream`"
+        given = node.input_transformer
+        if node.approval.enabled and given is not None and (given.path or given.selector):
+            return f"{shown} has an approval and an `input_transformer`: the SDK would show the run's input, not what the node gets"
         approvals = [node.approval] if node.approval.enabled else []
         approvals += [hook for hook in getattr(node, "hooks", None) or () if getattr(hook, "approval", False)]
         if any(each.feedback_method == FeedbackMethod.CONSOLE for each in approvals):
@@ -96,7 +99,9 @@ class Asked(BaseStreamingCallbackHandler):
 
         try:
             answer = self._steps.ask(_question(place, event), None if place.pauses else deliver)
-        except StoppedError:  # the SDK only logs what a callback raises
+        except Exception as error:  # the SDK only logs what a callback raises
+            if not isinstance(error, StoppedError):
+                self._steps.stopped = "question_unclear"
             self._cancel()
             return
         if answer is not None:

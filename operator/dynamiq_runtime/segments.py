@@ -64,6 +64,8 @@ class Segment:
         self._sizes = {name: len(text) * 3 // 4 for name, text in claim["parts"].items()}
         kept = {name: _unpacked(text) for name, text in claim["parts"].items()}
         self._begun: dict[str, int] = json.loads(kept.pop(BEGUN, b"{}"))
+        self._keeps_questions = "questions" in claim  # a journal from before them does not
+        self._awaited = 0
         self._questions = Questions(claim.get("questions") or (), json.loads(kept.pop(ASKED, b"{}")))
         traces = sorted((name for name in kept if name.startswith(TRACE)), key=_order)
         self.nodes = [node for name in traces for node in _nodes(kept.pop(name))]
@@ -109,14 +111,16 @@ class Segment:
     def is_asking(self) -> bool:
         """True if a node waits for an answer in its thread: the journal tells it with the answer to a save."""
         with self._lock:
-            return self._questions.is_awaited
+            return self._questions.awaited > 0
 
     def ask(self, question: Question, deliver: Callable[[Answer], None] | None = None) -> Answer | None:
+        if not self._keeps_questions:
+            self.stopped = "no_journal"
+            raise StoppedError(self.stopped)
         with self._lock:
             answer = self._questions.ask(question, deliver)
             self._put(ASKED, json.dumps(self._questions.highest).encode())
-            if answer is None and deliver is not None:
-                self._pause(1)  # a person's time is no pod's
+            self._count_awaited()
         self._dirty(deliver is not None)
         return answer
 
@@ -129,11 +133,13 @@ class Segment:
                 self._put(node_id, state)
                 self._begun.pop(node_id, None)
             self._questions.settle(settled)
+            self._count_awaited()
             self._put(BEGUN, json.dumps(self._begun).encode())
             self._report_ended()
             if sum(self._sizes.values()) > CHECKPOINT_LIMIT:
                 self.stopped = TOO_LARGE
                 self._parts.clear()
+                self._sizes.clear()
                 raise StoppedError(TOO_LARGE)
             if not waits:
                 return
@@ -204,8 +210,8 @@ class Segment:
         with self._lock:
             for each in result.get("answers") or ():
                 if (deliver := self._questions.receive(each["id"], each["answer"])) is not None:
-                    self._pause(-1)
                     came.append((deliver, each["answer"]))
+            self._count_awaited()
             if not result["ok"] and result["code"] not in LOST and not self.refused:
                 # It would be refused again and again, and the run with its effects repeated: the run ends without what is at fault.
                 self.refused = self.stopped = str(result["code"])
@@ -244,6 +250,12 @@ class Segment:
         if self.is_asking:
             self.cancel()
 
+    def _count_awaited(self) -> None:
+        """Stops the clock for each question for which a node waits in its thread: a person's time is no pod's."""
+        awaited = self._questions.awaited
+        self._pause(awaited - self._awaited)
+        self._awaited = awaited
+
     def _pause(self, by: int) -> None:
         """Stops the clock while a thread waits for the journal."""
         now = time.monotonic()
@@ -276,7 +288,7 @@ class CallSegment(Segment):
     """A run in its caller's connection that may have to wait. Nothing is sent before it does: most such runs end without."""
 
     def __init__(self, run_id: str) -> None:
-        super().__init__({"run": {"id": run_id}, "fence": 0, "busy_ms": 0, "parts": {}}, lambda _: None, lambda _: None)
+        super().__init__({"run": {"id": run_id}, "fence": 0, "busy_ms": 0, "parts": {}, "questions": []}, lambda _: None, lambda _: None)
         self._is_too_large = False
 
     def save(self, states: Mapping[str, bytes], *, waits: bool = True, settled: Collection[str] = ()) -> None:  # noqa: ARG002

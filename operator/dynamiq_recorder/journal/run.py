@@ -48,6 +48,8 @@ from dynamiq_recorder.reads.times import shown_or_none
 RUN_SIZE, EVENT_SIZE = 512, 48
 """Bytes that a run and an event take beside their contents."""
 INPUT, OUTPUT, RECORD = "input", "output", "record"
+NUMBERS = "~asked"
+"""The part in which pods keep the number of the last question of each node."""
 NOTE = "~"
 """The beginning of the names of parts that are no node's state, such as which nodes began. Saving one is no progress."""
 OPEN = frozenset(map(State, OPEN_STATES))
@@ -236,6 +238,8 @@ class Run(msgspec.Struct, kw_only=True):
             # The pod stops at its next save. It used answers that nobody has then, so they are new ones.
             self.fence, self.number = self.fence + 1, 0
             self._count_questions(questions)
+        if self.state is not State.WAITING:
+            self.resume_at = now  # it had something to do, which a release lets go on
         self.state, self.hold_reason, self.lease_until, self.holder = State.HELD, reason, None, None
         self.paused_at = self.paused_at or now
         self._note(now, "run.held", dumps({"reason": reason}))
@@ -259,12 +263,17 @@ class Run(msgspec.Struct, kw_only=True):
         else:
             self._go_on(now)
 
-    def restart(self, pins: str | None, workflow_hash: str | None, by: str, now: int, questions: Iterable[Question]) -> None:
-        """Lets a held run begin again with its input. `pins`: None for its own. `questions`: all of the run."""
+    def restart(self, pins: str | None, workflow_hash: str | None, by: str, now: int, questions: Iterable[Question], asked: bytes) -> None:
+        """Lets a held run begin again with its input. `pins`: None for its own. `questions`: all of the run. `asked`: its part NUMBERS, or empty.
+
+        It stays: no later question has the id of one that somebody may still be answering.
+        """
         if pins is not None:
             self.pins, self.workflow_hash = pins, workflow_hash
         self.size -= self.parts_size + sum(each.size for each in questions)
-        self.parts_size, self.pending.clears_parts, self.pending.clears_questions = 0, True, True
+        self.parts_size, self.pending.clears_parts, self.pending.clears_questions = len(asked), True, True
+        self.size += len(asked)
+        self.pending.puts.update({NUMBERS: asked} if asked else {})
         self.number, self.attempts, self.alone, self.busy_ms, self.node = 0, 0, False, 0, None
         self._count_questions({})
         self._note(now, "run.restarted", dumps({"pins": self.pins, "by": by}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dynamiq_recorder.journal.model import FENCES, MICROSECONDS, REJECTED, Asks, Refused, State
 from dynamiq_recorder.journal.operations import PIECE
 from dynamiq_recorder.journal.question import Input, canonical
-from dynamiq_recorder.journal.run import Run
+from dynamiq_recorder.journal.run import NUMBERS, Run
 from dynamiq_recorder.journal.tables import NOTE, Work, unpacked
 
 
@@ -129,7 +129,9 @@ def restart(work: Work, app_uid: str, run_id: str, pins: str | None, workflow_ha
     if run is not None:
         if run.state not in (State.HELD, State.QUEUED):
             raise Refused("not_held", f"run {run.id} is neither held nor queued")
-        run.restart(pins, workflow_hash, by, work.now, work.questions([run])[run.key].values())
+        lines = work.connection.all("SELECT state FROM part WHERE run = ? AND node = ?", (run.key, NUMBERS))
+        asked = bytes(lines[0][0]) if lines else b""
+        run.restart(pins, workflow_hash, by, work.now, work.questions([run])[run.key].values(), asked)
         work.write([run])
     return run
 

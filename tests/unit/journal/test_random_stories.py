@@ -39,6 +39,8 @@ class Modeled:
     fence: int = 0
     number: int = 0
     until: int = 0
+    waited: bool = False
+    """True if it waited when it was held: else it had something to do."""
     attempts: int = 0
     canceling: bool = False
     parts: dict[str, bytes] = field(default_factory=dict)
@@ -202,12 +204,13 @@ class Story:
             held = [each for each in runs if each.state is State.HELD]
             assert self.kept.unhold(place=PLACES[place]) == len(held)
             for run in held:
-                run.queue(run.accepted, "run.released", run.after_pause())
+                run.queue(run.accepted, "run.released", run.after_pause() if run.waited else State.QUEUED)
         elif self.chance.random() < 0.3:
             assert self.kept.hold(place=PLACES[place]) == len(runs)
             for run in runs:
                 if run.state is State.RUNNING and not run.canceling:
                     run.fence, run.number = run.fence + 1, 0
+                run.waited = run.state is State.WAITING
                 run.queue(run.due, "run.held", State.HELD)
 
     def cancel(self) -> None:

@@ -192,6 +192,17 @@ def test_a_call_whose_flow_may_ask_but_does_not_is_not_stored(journal: JournalSt
         assert caller.ask("GET", "/v1/runs").body["data"] == []
 
 
+def test_a_call_with_large_states_fails_only_if_it_has_to_wait(journal: JournalStage, tmp_path: Path, log: Path) -> None:
+    code = "import random\ndef run(inputs):\n    return {'content': random.randbytes(inputs['bytes']).hex()}\n"
+    large = [noting(node, *after) | {"code": code} for node, after in (("a", ("in",)), ("b", ("a",)), ("c", ("b",)))]
+    with pod(tmp_path / "pod", waiting_flow(*large, asking("ask", "c", action=None), output="ask"), journal) as served:
+        caller = Caller(served)
+        given = {"bytes": 3 << 20, "input": "?"}
+        assert caller.ask("POST", "/", {"input": {**given, "action": "info"}}).status == 200
+        answer = caller.ask("POST", "/", {"input": {**given, "action": "ask"}})
+        assert (answer.status, answer.body["error"]["code"]) == (500, "checkpoint_too_large")
+
+
 def test_nobody_is_asked_where_nobody_could_answer(journal: JournalStage, tmp_path: Path, log: Path) -> None:
     given = {"input": {"log": str(log), "input": "?"}}
     with serving(tmp_path, TWO) as public:
