@@ -25,7 +25,7 @@ from dynamiq_runtime.fields import RunRequest
 from dynamiq_runtime.journal import NOT_NOW, Journal, JournalAwayError, JournalRefusedError
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import JOURNAL_AWAY
-from dynamiq_runtime.questions import UNASKED
+from dynamiq_runtime.questions import UNASKED, unasked
 from dynamiq_runtime.run import CANCELED, STATUSES, Run
 from dynamiq_runtime.segments import FENCED, CallSegment, Segment, pause_of
 from dynamiq_runtime.threads import BusyError, CutOffError, RunThreads, TimedOutError
@@ -148,8 +148,7 @@ class BackgroundRuns:
         if "awaiting_input" not in kept:  # a journal from before questions would begin it anew
             with contextlib.suppress(JournalAwayError, JournalRefusedError):
                 await self.journal.cancel(kept["id"], None)
-            status, sentence = UNASKED["no_journal"]
-            raise HttpError(status, "no_journal", f"the run failed: {sentence}")
+            raise unasked("no_journal")
         self._changed.set()
         return kept
 
@@ -255,7 +254,7 @@ class BackgroundRuns:
                 return _failure(run, segment.refused, "the journal cannot keep the states or the events of the run")
             if segment.stopped not in UNASKED:
                 return _Outcome()
-            return _failure(run, segment.stopped, f"the run failed: {UNASKED[segment.stopped][1]}")
+            return _failure(run, segment.stopped, unasked(segment.stopped).message)
         if output is not None and len(output) > OUTPUT_LIMIT:
             return _failure(run, "output_too_large", f"the output has {len(output)} characters, more than {OUTPUT_LIMIT}")
         return _Outcome(ended=True, output=output, error=error)

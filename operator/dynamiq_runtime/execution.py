@@ -16,7 +16,7 @@ from dynamiq_runtime.errors import HttpError
 from dynamiq_runtime.fields import File
 from dynamiq_runtime.logs import log
 from dynamiq_runtime.metrics import Metrics
-from dynamiq_runtime.questions import UNASKED
+from dynamiq_runtime.questions import UNASKED, unasked
 from dynamiq_runtime.run import Run
 from dynamiq_runtime.settings import Settings
 from dynamiq_runtime.threads import BusyError, CutOffError, RunThreads, TimedOutError, in_thread
@@ -190,8 +190,7 @@ class RunExecutor:
                 return "refused", HttpError(400, "input_refused", str(error), {"nodes": nodes})
             return "failed", HttpError(500, "node_failed", str(error), {"nodes": nodes})
         if isinstance(error, StoppedError):
-            status, sentence = UNASKED[str(error)]
-            return "failed", HttpError(status, str(error), f"the run failed: {sentence}")
+            return "failed", unasked(str(error))
         if isinstance(error, TimedOutError):
             message = f"the run did not end within {self._settings.run_timeout:g} s"
             return "timed_out", HttpError(504, "run_timed_out", message)

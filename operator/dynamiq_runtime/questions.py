@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynamiq_runtime.engine import Question, StoppedError
+from dynamiq_runtime.errors import HttpError
 from dynamiq_runtime.frames import json_text
 
 FEEDBACK, APPROVAL = "human_feedback", "approval_request"
@@ -27,6 +28,12 @@ UNASKED: Mapping[str, tuple[int, str]] = {
     "checkpoint_too_large": (500, "the states of its nodes take more than 4 MiB, compressed"),
 }
 """Why a run that reaches a question fails: its HTTP status and a sentence about the run, by code."""
+
+
+def unasked(code: str) -> HttpError:
+    """Returns the error of a run that reached a question and fails for it. `code`: of UNASKED."""
+    status, sentence = UNASKED[code]
+    return HttpError(status, code, f"the run failed: {sentence}")
 
 
 @dataclass

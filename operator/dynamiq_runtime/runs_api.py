@@ -25,7 +25,7 @@ from dynamiq_runtime.fields import FILES, RunRequest
 from dynamiq_runtime.frames import event_frame
 from dynamiq_runtime.journal import JournalAwayError, JournalRefusedError
 from dynamiq_runtime.keys import AccessKeys
-from dynamiq_runtime.questions import UNASKED, Unasked
+from dynamiq_runtime.questions import Unasked, unasked
 from dynamiq_runtime.requests import bearer, json_object, require_key
 from dynamiq_runtime.run import Run
 from dynamiq_runtime.segments import CallSegment
@@ -91,8 +91,7 @@ class RunsApi:
         try:
             return _shown(await background.keep(new, segment, resume_at))
         except StoppedError as error:
-            status, sentence = UNASKED[str(error)]
-            raise HttpError(status, str(error), f"the run failed: {sentence}") from None
+            raise unasked(str(error)) from None
 
     def _new(self, request: web.Request, parsed: RunRequest, run_id: str, *, key: str | None) -> dict[str, Any]:
         """Returns a run as the journal accepts it. `key`: the idempotency key."""
