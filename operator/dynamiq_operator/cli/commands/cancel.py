@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from dynamiq_operator.cli import background_runs, confirm, parsing, run_arguments
+from dynamiq_operator.cli import chosen_runs, confirm, parsing
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.recorder import JOURNAL, RecorderClient
 from dynamiq_operator.views import background_runs as view
-
-SHOWN = 20
-"""Runs that the preview names, at most."""
 
 
 def add_arguments(command: parsing.Parser) -> None:
@@ -28,47 +25,31 @@ def add_arguments(command: parsing.Parser) -> None:
         parsing.NO_OP_EXITS,
     )
     command.check = _wrong
-    parsing.app(command)
-    command.add_argument("run", type=run_arguments.run_id, metavar="RUN", nargs="*", help="ids of the runs: `runs APP --open` shows them")
-    command.add_argument("--all-open", action="store_true", help="all runs of the App that have not ended")
-    parsing.add_preview_flags(command)
+    chosen_runs.add_arguments(command, "--all-open", "all runs of the App that have not ended")
 
 
 def _wrong(options: argparse.Namespace) -> str:
-    if bool(options.run) is options.all_open:
-        return "name the runs, or all of them by --all-open" + (", not both" if options.run else "")
-    return ""
+    return chosen_runs.wrong(options, every=options.all_open, words="all of them by --all-open")
 
 
 def run(context: CommandContext) -> int:
     options = context.options
     journal = RecorderClient(context, JOURNAL)
     path = f"{journal.app(options.app)}/runs"
-    if options.all_open:
-        chosen = list(journal.paged(path, [background_runs.OPEN], parsing.LIMIT_MOST))
-    else:
-        chosen = [journal.data(f"{path}/{each}") for each in dict.fromkeys(options.run)]
+    chosen = chosen_runs.chosen(context, journal, path, every=options.all_open)
     runs = [each for each in chosen if each["ended_at"] is None]
     if not runs:
         context.print_data([], ())
         context.err.lines([f"no background run of {safe(options.app)} is open" if options.all_open else _ended(chosen)])
         return 0
     data = {"namespace": context.namespace, "app": options.app, "runs": [each["id"] for each in runs]}
-    if not confirm.agreed(context, _preview(context, runs), data):
+    if not confirm.agreed(context, chosen_runs.preview(context, "cancel", runs), data):
         return confirm.nothing_done(context)
     canceled = [journal.change(f"{path}/{each['id']}", "cancel") for each in runs]
     if not context.print_data(canceled, (safe(each["id"]) for each in canceled)):
         later = sum(each["ended_at"] is None for each in canceled)
         context.err.lines([f"background runs of {safe(options.app)}: {len(canceled) - later} canceled, {later} to end at the next node"])
     return 0
-
-
-def _preview(context: CommandContext, runs: Sequence[view.Data]) -> Iterator[str]:
-    yield f"cancel {len(runs)} background run{'s' if len(runs) != 1 else ''} of {context.options.app} in {context.namespace}"
-    for each in runs[:SHOWN]:
-        yield f"  {each['id']} {view.state_of(each)}" + (f", at node {each['node']}" if each["node"] else "")
-    if len(runs) > SHOWN:
-        yield f"  and {len(runs) - SHOWN} more"
 
 
 def _ended(runs: Sequence[view.Data]) -> str:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
 
-from dynamiq_operator.cli import background_runs, confirm, parsing, run_arguments
+from dynamiq_operator.cli import chosen_runs, confirm, parsing
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import safe
 from dynamiq_operator.cli.recorder import JOURNAL, RecorderClient
-from dynamiq_operator.views import background_runs as view
 
-SHOWN = 20
-"""Runs that the preview names, at most."""
 RESTART = "restart-runs"
 
 
@@ -29,26 +25,18 @@ def add_arguments(command: parsing.Parser) -> None:
         parsing.NO_OP_EXITS,
     )
     command.check = _wrong
-    parsing.app(command)
-    command.add_argument("run", type=run_arguments.run_id, metavar="RUN", nargs="*", help="ids of the runs: `runs APP --open` shows them")
-    command.add_argument("--all-held", action="store_true", help="all held runs of the App")
-    parsing.add_preview_flags(command)
+    chosen_runs.add_arguments(command, "--all-held", "all held runs of the App")
 
 
 def _wrong(options: argparse.Namespace) -> str:
-    if bool(options.run) is options.all_held:
-        return "name the runs, or all that are held by --all-held" + (", not both" if options.run else "")
-    return ""
+    return chosen_runs.wrong(options, every=options.all_held, words="all that are held by --all-held")
 
 
 def run(context: CommandContext) -> int:
     options = context.options
     journal = RecorderClient(context, JOURNAL)
     path = f"{journal.app(options.app)}/runs"
-    if options.all_held:
-        chosen = list(journal.paged(path, [background_runs.OPEN], parsing.LIMIT_MOST))
-    else:
-        chosen = [journal.data(f"{path}/{each}") for each in dict.fromkeys(options.run)]
+    chosen = chosen_runs.chosen(context, journal, path, every=options.all_held)
     runs = [each for each in chosen if each["state"] == "held"]
     if not runs:
         context.print_data([], ())
@@ -56,11 +44,12 @@ def run(context: CommandContext) -> int:
         context.err.lines([f"no background run of {safe(options.app)} is held{f': {others}' if others else ''}"])
         return 0
     is_restart = options.command == RESTART
+    verb = "restart" if is_restart else "release"
     body, on = _live_pins(context) if is_restart else ({}, "")
     data = {"namespace": context.namespace, "app": options.app, "runs": [each["id"] for each in runs], **body}
-    if not confirm.agreed(context, _preview(context, runs, on), data):
+    if not confirm.agreed(context, chosen_runs.preview(context, verb, runs, on), data):
         return confirm.nothing_done(context)
-    done = [journal.change(f"{path}/{each['id']}", "restart" if is_restart else "release", body) for each in runs]
+    done = [journal.change(f"{path}/{each['id']}", verb, body) for each in runs]
     if not context.print_data(done, (safe(each["id"]) for each in done)):
         context.err.lines([f"background runs of {safe(options.app)}: {len(done)} {'begin again' if is_restart else 'released'}"])
     return 0
@@ -73,12 +62,3 @@ def _live_pins(context: CommandContext) -> tuple[dict[str, str], str]:
     app = app_manifest(context.api, context.namespace, context.options.app)
     pins, live = live_pins(context.api, app), app["status"]["live"]
     return pins, f" on {live['workflowVersion']} (#{live['sequence']})"
-
-
-def _preview(context: CommandContext, runs: Sequence[view.Data], on: str) -> Iterator[str]:
-    verb = "restart" if context.options.command == RESTART else "release"
-    yield f"{verb} {len(runs)} background run{'s' if len(runs) != 1 else ''} of {context.options.app} in {context.namespace}{on}"
-    for each in runs[:SHOWN]:
-        yield f"  {each['id']} {view.state_of(each)}" + (f", at node {each['node']}" if each["node"] else "")
-    if len(runs) > SHOWN:
-        yield f"  and {len(runs) - SHOWN} more"
