@@ -6,24 +6,22 @@ Pods are simulated, and a scripted journal says which runs are open. The result 
 from __future__ import annotations
 
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dynamiq_operator.desired.pin_labels import stored_digest
 from local.clusters import Cluster
 from tests.soak.support.at_once import CONNECTIONS
 from tests.support import factories as given
 from tests.support.api import Api, fresh_namespace
+from tests.support.counting_journal import counting, one_run
 from tests.support.faults import deploys, operators
 from tests.support.faults.audit import Audit, table
 from tests.support.history_stage import counted
 from tests.support.measured import Figures
 from tests.support.operator import install_rights
-from tests.support.scripted import HttpServer, Reply, Sent
 from tests.support.stage import condition
 from tests.support.waiting import eventually
 
@@ -32,39 +30,15 @@ WITHIN = 1800.0
 CALM = 30.0
 """Seconds without a write until an operator counts as idle that has just read hundreds of Apps."""
 FIGURES = Figures("waiting-apps")
-POLLS = 20.0  # seconds
-
-
-class Journal:
-    """The counts of open runs. Each change of `data` has another version."""
-
-    def __init__(self) -> None:
-        self._data: list[dict[str, Any]] = []
-        self._version, self._changed, self.asked = 0, threading.Condition(), 0
-
-    def say(self, data: list[dict[str, Any]]) -> None:
-        with self._changed:
-            self._data, self._version = data, self._version + 1
-            self._changed.notify_all()
-
-    def answer(self, sent: Sent) -> Reply:
-        if sent.path != "/v1/open":
-            return Reply(404)
-        with self._changed:
-            self._changed.wait_for(lambda: sent.query.get("after") != str(self._version), POLLS)
-            self.asked += 1
-            return Reply(body={"version": str(self._version), "data": self._data})
 
 
 @pytest.mark.timeout(5400)
 def test_an_operator_that_starts_again_leaves_waiting_runs_alone(cluster: Cluster, tmp_path: Path) -> None:
-    api, journal = Api.of(cluster), Journal()
+    api = Api.of(cluster)
     install_rights(cluster)
-    token = tmp_path / "token"
-    token.write_text("of-the-operator")
-    with fresh_namespace(api, "waiting") as namespace, HttpServer(journal.answer) as server:
+    with fresh_namespace(api, "waiting") as namespace, counting(tmp_path) as (journal, flags):
         operators.allow_leases(api, namespace)
-        login, flags = operators.Login.of(cluster, api), (f"--journal={server.url}", f"--journal-token-file={token}")
+        login = operators.Login.of(cluster, api)
         with operators.running(login, namespace, tmp_path, *flags):
             _deploy(api, namespace)
             journal.say(_waiting(api, namespace))
@@ -104,20 +78,7 @@ def _waiting(api: Api, namespace: str) -> list[dict[str, Any]]:
     """Returns counts by which one run of the first version of each App waits for a person."""
     uids = {app["metadata"]["name"]: app["metadata"]["uid"] for app in api.get("App", "", namespace).body["items"]}
     firsts = [row for row in api.get("Deployment", "", namespace).body["items"] if row["spec"]["workflowVersion"] == "v1"]
-    since = "2026-11-24T12:00:00.000000Z"
-    return [
-        {
-            "namespace": namespace,
-            "app": row["spec"]["app"],
-            "app_uid": uids[row["spec"]["app"]],
-            "pins": stored_digest(row["spec"]["pinned"]),
-            "waiting": 1,
-            "questions": 1,
-            "oldest": since,
-            "waiting_since": since,
-        }
-        for row in firsts
-    ]
+    return [one_run(row, uids[row["spec"]["app"]], "waiting") for row in firsts]
 
 
 def _finishing(api: Api, namespace: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -13,7 +14,8 @@ from pathlib import Path
 from local.clusters import Cluster
 from tests.support import factories as given
 from tests.support.api import Api, fresh_namespace
-from tests.support.faults import deploys, operators
+from tests.support.counting_journal import counting
+from tests.support.faults import deploys, finishing, operators
 from tests.support.faults.deploys import ROLLING, End, Story
 from tests.support.faults.faults import Kill, KillAtEachKind
 from tests.support.faults.operators import OperatorProcess
@@ -65,8 +67,8 @@ def undisturbed(cluster: Cluster, api: Api, folder: Path, story: Story = ROLLING
         with fresh_namespace(api, "undisturbed") as namespace, operators.proxied(cluster, api) as proxy:
             operators.allow_leases(api, namespace)
             deploys.prepare(api, namespace, *story.modifiers)
-            with operators.running(proxy.url, namespace, folder):
-                _ENDS[key] = story.act(api, namespace), proxy.writes
+            with _acting(story, folder) as (act, flags), operators.running(proxy.url, namespace, folder, *flags):
+                _ENDS[key] = act(api, namespace), proxy.writes
     return _ENDS[key]
 
 
@@ -85,6 +87,12 @@ def points_of_revert(writes: Sequence[Call]) -> list[Point]:
     return [point for point in points_of(writes[begins - WRITES_OF_AN_END :]) if "leases" not in point.name]
 
 
+def points_of_finishing(writes: Sequence[Call]) -> list[Point]:
+    """Returns the points for `finishing.FINISHING`: before and after each write from the workload that finishes the run on."""
+    begins = next(place for place, call in enumerate(writes) if finishing.is_of_workload(call.name))
+    return [point for point in points_of(writes[begins:]) if "leases" not in point.name]
+
+
 def listed(writes: Sequence[Call]) -> list[str]:
     """Returns the writes, numbered, as lines."""
     return [f"  {number:3d}  {call.point}" for number, call in enumerate(writes, 1)]
@@ -96,12 +104,19 @@ def kind_of(name: str) -> str:
 
 
 def run_all(
-    cluster: Cluster, api: Api, points: Sequence[Point], expected: End, folder: Path, say: Say, story: Story = ROLLING
+    cluster: Cluster,
+    api: Api,
+    points: Sequence[Point],
+    expected: End,
+    folder: Path,
+    say: Say,
+    story: Story = ROLLING,
+    side_by_side: int = SIDE_BY_SIDE,
 ) -> list[Run]:
     """Runs once for each point; returns the runs in which the write occurred. Raises AssertionError with all points that end differently."""
     runs: list[Run] = []
     failures: list[str] = []
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+    with ThreadPoolExecutor(side_by_side) as pool:
         waiting = [(point, pool.submit(run_one, cluster, api, point, folder / str(number), story)) for number, point in enumerate(points)]
         for number, (point, future) in enumerate(waiting, 1):
             where = f"{number:4d}/{len(points)}  {point}"
@@ -140,10 +155,10 @@ def run_killed_at_each_kind(
         kind = kind_of(call.name)
         return kind if call.is_write and not call.is_about_policies and kind in kinds else None
 
-    with _place(cluster, api, story) as (namespace, proxy):
-        operator = _Restarted(proxy.url, namespace, folder, len(kinds))
+    with _place(cluster, api, story) as (namespace, proxy), _acting(story, folder) as (act, flags):
+        operator = _Restarted(proxy.url, namespace, folder, flags, len(kinds))
         kill = KillAtEachKind(kind_to_kill, operator.pid)
-        return _play(api, proxy, kill, operator, story), kill.killed
+        return _play(api, proxy, kill, operator, act), kill.killed
 
 
 def run_one(cluster: Cluster, api: Api, point: Point, folder: Path, story: Story = ROLLING) -> Run | None:
@@ -152,11 +167,11 @@ def run_one(cluster: Cluster, api: Api, point: Point, folder: Path, story: Story
     None if the write did not occur in several runs, each of which ended undisturbed.
     """
     for _ in range(TRIES):
-        with _place(cluster, api, story) as (namespace, proxy):
+        with _place(cluster, api, story) as (namespace, proxy), _acting(story, folder) as (act, flags):
             began = time.monotonic()
-            operator = _Restarted(proxy.url, namespace, folder)
+            operator = _Restarted(proxy.url, namespace, folder, flags)
             kill = Kill(point.name, point.nth, point.after_it, operator.pid)
-            end = _play(api, proxy, kill, operator, story)
+            end = _play(api, proxy, kill, operator, act)
             if kill.done.is_set():
                 rows = api.get("Deployment", "", namespace).body["items"]
                 return Run(point, end, sorted(row["spec"]["sequence"] for row in rows), time.monotonic() - began)
@@ -181,11 +196,21 @@ def _place(cluster: Cluster, api: Api, story: Story) -> Iterator[tuple[str, Prox
             assert watched.without_ready(given.NAME, began) == [], "the Service was without a Ready pod"
 
 
+@contextlib.contextmanager
+def _acting(story: Story, folder: Path) -> Iterator[tuple[Callable[..., End], tuple[str, ...]]]:
+    """Yields the actions of the story, and flags of its operator; runs its journal meanwhile, if it has one."""
+    if not story.has_journal:
+        yield story.act, ()
+        return
+    with counting(folder) as (journal, flags):
+        yield functools.partial(story.act, journal), flags
+
+
 class _Restarted:
     """The operator of a run, restarted under another lease each time that it was killed, up to a limit."""
 
-    def __init__(self, url: str, namespace: str, folder: Path, most: int = 1) -> None:
-        self.namespace, self._url, self._folder, self._most = namespace, url, folder, most
+    def __init__(self, url: str, namespace: str, folder: Path, flags: Sequence[str], most: int = 1) -> None:
+        self.namespace, self._url, self._folder, self._flags, self._most = namespace, url, folder, flags, most
         self._started: list[OperatorProcess] = []
 
     def pid(self) -> int:
@@ -193,7 +218,7 @@ class _Restarted:
 
     def start(self) -> None:
         lease = f"lease-{len(self._started)}"
-        self._started.append(operators.start(self._url, self.namespace, self._folder, lease=lease))
+        self._started.append(operators.start(self._url, self.namespace, self._folder, *self._flags, lease=lease))
 
     def start_anew(self) -> None:
         """Restarts the operator if it has ended. Raises AssertionError with its log if it was not killed, or too often."""
@@ -211,11 +236,11 @@ class _Restarted:
             each.stop(signal.SIGKILL)
 
 
-def _play(api: Api, proxy: Proxy, kill: Fault, operator: _Restarted, story: Story) -> End:
+def _play(api: Api, proxy: Proxy, kill: Fault, operator: _Restarted, act: Callable[..., End]) -> End:
     proxy.faults.append(kill)
     operator.start()
     try:
-        end: End = story.act(api, operator.namespace, meanwhile=operator.start_anew)
+        end: End = act(api, operator.namespace, meanwhile=operator.start_anew)
     except Exception as error:
         error.add_note(operator.logs())
         raise

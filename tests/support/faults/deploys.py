@@ -157,12 +157,16 @@ def is_settled(api: Api, namespace: str, phases: Mapping[str, str] = PHASES) -> 
 
 @dataclass(frozen=True)
 class Story:
-    """A sequence of actions on an App: its modifiers, and the actions until the end. `watches_service`: its Service must always have a pod."""
+    """A sequence of actions on an App: its modifiers, and the actions until the end.
+
+    `watches_service`: its Service must always have a pod. `has_journal`: its operator reads a journal, the first argument of the actions.
+    """
 
     name: str
     act: Callable[..., End]
     modifiers: tuple[given.Modifier, ...] = ()
     watches_service: bool = False
+    has_journal: bool = False
 
 
 @dataclass(frozen=True)
