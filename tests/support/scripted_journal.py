@@ -186,7 +186,7 @@ def answer(sent: Sent, prefix: str = "") -> Reply:
     if what == "input":
         return _answered(token, run, sent.body)
     if what in ("restart", "release"):
-        return _moved(token, run)
+        return _moved(token, run, ("held", "queued") if what == "restart" else ("held",))
     return _canceled(token, run) if what == "cancel" else Reply(body={"data": _for(token, run)})
 
 
@@ -201,11 +201,11 @@ def _answered(token: str, run: Mapping[str, Any], body: Mapping[str, Any]) -> Re
     return Reply(body={"data": a_run(**{**run, **QUEUED_AGAIN, "questions_open": len(left), "input_requests": left})})
 
 
-def _moved(token: str, run: Mapping[str, Any]) -> Reply:
+def _moved(token: str, run: Mapping[str, Any], states: tuple[str, ...]) -> Reply:
     if token in (VIEWER, READER):
         return problem(403, CANNOT_CANCEL, "forbidden")
-    if run["state"] != "held":
-        return problem(409, "the run is not held", "not_held")
+    if run["state"] not in states:
+        return problem(409, f"the run is not {' or '.join(states)}", "not_held")
     return Reply(body={"data": {**run, **QUEUED_AGAIN, "hold_reason": None}})
 
 

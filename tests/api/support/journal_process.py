@@ -55,7 +55,7 @@ class Journal:
 @contextlib.contextmanager
 def journaling(cluster: Cluster, folder: Path, metrics_port: int | None = None) -> Iterator[Journal]:
     """Runs a journal without runs, under its own account."""
-    install_files(cluster, JOURNAL_NAMESPACE, *(MANIFESTS / name for name in ("namespace.yaml", "service-account.yaml", "rbac.yaml")))
+    install_files(cluster, JOURNAL_NAMESPACE, *(MANIFESTS / f"{name}.yaml" for name in ("namespace", "service-account", "rbac", "epoch")))
     login = login_of(cluster, JOURNAL_SERVICE, JOURNAL_NAMESPACE, folder / "journal.kubeconfig")
     port, health_port, log = free_port(), free_port(), folder / "journal.log"
     ports = [f"--port={port}", f"--health-port={health_port}", f"--metrics-port={metrics_port or free_port()}"]

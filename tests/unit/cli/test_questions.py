@@ -16,7 +16,7 @@ from tests.support import factories as given
 from tests.support import scripted_journal as made
 from tests.support.cluster import REPOSITORY
 from tests.support.scripted import failure, listed
-from tests.support.scripted_journal import ASKING, ASKING_TWICE, ENDED, HELD, READER, RUNNING
+from tests.support.scripted_journal import ASKING, ASKING_TWICE, ENDED, HELD, QUEUED, READER, RUNNING
 from tests.support.scripted_plugin import ScriptedPlugin
 from tests.support.scripted_recorder import problem
 
@@ -264,6 +264,14 @@ def test_held_runs_begin_again_on_what_is_live(plugin: ScriptedPlugin) -> None:
     assert sent(plugin) == [(f"{HELD}/restart", {"pins": stored_digest(pinned), "workflow_hash": pinned["workflowHash"]})]
 
 
+def test_a_queued_run_begins_again_if_it_is_named(plugin: ScriptedPlugin) -> None:
+    assert plugin("restart-runs", "chat", QUEUED, "--yes").code == 0
+    assert [path for path, _ in sent(plugin)] == [f"{QUEUED}/restart"]
+    plugin.script.on("GET", f"{OF_APP}/runs", made.a_page(made.a_queued_run()))
+    assert plugin("restart-runs", "chat", "--all-held", "--yes").err == "no background run of chat is held\n"
+    assert plugin("release-runs", "chat", QUEUED, "--yes").err == f"no background run of chat is held: {QUEUED} is queued\n"
+
+
 def test_held_runs_are_released_where_they_were(plugin: ScriptedPlugin) -> None:
     plugin.script.on("GET", f"{OF_APP}/runs", made.a_page(made.a_run(), made.a_held_run()))
     assert plugin("release-runs", "chat", "--all-held", "--yes", "-o", "name").out == f"{HELD}\n"
@@ -275,7 +283,7 @@ def test_held_runs_are_released_where_they_were(plugin: ScriptedPlugin) -> None:
 
 def test_a_run_that_is_not_held_is_left_alone(plugin: ScriptedPlugin) -> None:
     done = plugin("restart-runs", "chat", RUNNING, "--yes")
-    assert (done.code, done.err, sent(plugin)) == (0, f"no background run of chat is held: {RUNNING} is running\n", [])
+    assert (done.code, done.err, sent(plugin)) == (0, f"no background run of chat is held or queued: {RUNNING} is running\n", [])
     for options in ((), (HELD, "--all-held")):
         assert plugin("release-runs", "chat", *options).code == 2
 

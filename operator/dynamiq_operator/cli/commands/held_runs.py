@@ -14,13 +14,14 @@ RESTART = "restart-runs"
 
 def add_arguments(command: parsing.Parser) -> None:
     how = (
-        "Nodes that ended run again, and answers are dropped: the run begins again with its input, on what the App serves now."
+        "Nodes that ended run again, and answers are dropped: the run begins again with its input, on what the App serves now. "
+        "A run that is named may also be queued, such as for pods whose image is gone."
         if command.prog.endswith(RESTART)
         else "Each goes on where it was, on the version that it began with. Runs of a rejected version stay held."
     )
     parsing.describe(
         command,
-        f"{how} It shows which runs these are, and asks. Those that are not held stay as they are.",
+        f"{how} It shows which runs these are, and asks. Others stay as they are.",
         ("support 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11", "support --all-held --preview", "support --all-held --yes"),
         parsing.NO_OP_EXITS,
     )
@@ -37,13 +38,14 @@ def run(context: CommandContext) -> int:
     journal = RecorderClient(context, JOURNAL)
     path = f"{journal.app(options.app)}/runs"
     chosen = chosen_runs.chosen(context, journal, path, every=options.all_held)
-    runs = [each for each in chosen if each["state"] == "held"]
+    is_restart = options.command == RESTART
+    states = ("held", "queued") if is_restart and not options.all_held else ("held",)
+    runs = [each for each in chosen if each["state"] in states]
     if not runs:
         context.print_data([], ())
         others = ", ".join(safe(f"{each['id']} is {each['state']}") for each in chosen) if not options.all_held else ""
-        context.err.lines([f"no background run of {safe(options.app)} is held{f': {others}' if others else ''}"])
+        context.err.lines([f"no background run of {safe(options.app)} is {' or '.join(states)}{f': {others}' if others else ''}"])
         return 0
-    is_restart = options.command == RESTART
     verb = "restart" if is_restart else "release"
     body, on = _live_pins(context) if is_restart else ({}, "")
     data = {"namespace": context.namespace, "app": options.app, "runs": [each["id"] for each in runs], **body}
