@@ -9,6 +9,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ SHOWN: dict[str, tuple[str, str]] = {
     "review": ("Review v3 (#2)", "refund"),
     "workflows": ("Workflows", "Answers customers' questions"),
     "workflow-version": ("support v3", "refund"),
+    "question": ("Runs", "Refund 120 euros"),
 }
 """The content of each screen: its heading, and a text of its purpose."""
 
@@ -84,7 +86,11 @@ def test_every_screen_shows_what_it_is_for(look: str, project: Portrait, page_as
         window = windows.open(**LOOKS[look]) if screen == "sign-in" else signed_in
         if screen == "monitoring":
             runs.dated(window.page, project.recorded)
+        if screen == "question":
+            runs.waiting(window.page, project.recorded, project.first_flow, datetime.now(UTC) - timedelta(days=3))
         page = window.goto(project.screens[screen])
+        if screen == "question":
+            page.get_by_role("button", name="Answer…").click()
         if screen == "deploy":
             page.get_by_label("Source version").select_option(label="v3 · Refunds are a matter of billing, too")
         if screen == "promote":

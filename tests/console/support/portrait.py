@@ -49,6 +49,9 @@ class Portrait:
     recorded: Recorded
     """Made-up runs of its rows. Each row served for some hours; the newest one's runs are slower than the row before."""
 
+    first_flow: str
+    """The hash of its first version."""
+
 
 @contextlib.contextmanager
 def painted(cluster: Cluster, folder: Path, ending: str = "") -> Iterator[Portrait]:
@@ -70,7 +73,12 @@ def painted(cluster: Cluster, folder: Path, ending: str = "") -> Iterator[Portra
                 failed = next(run for run in recorded.runs if run.status == "failed")
                 with _rule(stage):
                     waiting = _waits(stage)
-                    yield Portrait(_somebody(api, home, production), _screens(stage, rows, waiting, failed.id), recorded)
+                    yield Portrait(
+                        _somebody(api, home, production),
+                        _screens(stage, rows, waiting, failed.id),
+                        recorded,
+                        rows[0]["spec"]["pinned"]["workflowHash"],
+                    )
             finally:
                 stage.delete(kinds.RUNTIME.kind, runtime)
 
@@ -187,7 +195,8 @@ def _key(stage: HistoryStage, name: str) -> None:
 def _somebody(api: Api, home: str, production: str) -> User:
     token = rest.account(api, home, "anna", "admin")
     rest.bind(api, "", "anna", "dynamiq-runtimes", home)
-    rest.bind(api, home, "anna", "dynamiq-approver", home)
+    for role in ("dynamiq-approver", "dynamiq-answerer"):
+        rest.bind(api, home, "anna", role, home)
     for role in ("view", "dynamiq-promoter"):
         rest.bind(api, production, "anna", role, home)
     return User("anna", token)
@@ -226,5 +235,11 @@ def _screens(stage: HistoryStage, rows: list[Manifest], waiting: Manifest, run: 
     drawn = {"roll back": "roll-back", "version": "workflow-version"}
     left_out = {"unknown", "deploy of a workflow", "workflow", "background run"}
     day = f"{found['monitoring']}?range=24+h"  # the App is young, and its runs are made up for a day
-    found |= {"run": f"{found['runs']}/{run}", "monitoring": day, "review": triage["review"], "waiting": triage["history"]}
+    found |= {
+        "run": f"{found['runs']}/{run}",
+        "monitoring": day,
+        "review": triage["review"],
+        "waiting": triage["history"],
+        "question": found["runs"],
+    }
     return {"sign-in": SIGN_IN} | {drawn.get(name, name): path for name, path in found.items() if name not in left_out}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from playwright.sync_api import BrowserContext, Locator, Page, Route
 
-from tests.support.browser.answers import JSON, checked
+from tests.support.browser.answers import JSON, OPEN_RUN, checked, example, open_runs
 from tests.support.browser.histories import LongHistory
 from tests.support.recorder_answers import Recorded
 from tests.support.recorder_runs import Row, moment, text
@@ -18,6 +19,7 @@ from tests.support.recorder_runs import Row, moment, text
 OF_THE_RECORDER = re.compile(
     r"^https?://[^/]+/v1/(runs/.*|apps/[^/]+/(runs|metrics|verdicts|recorder|deployments/[^/]+/comparison))(\\?.*)?$"
 )
+OF_APP = "/v1/apps/{app_id}"
 NO_JOURNAL = {"error": {"code": "no_journal", "message": "No journal is installed.", "details": {}}}
 NO_RECORDER = "No recorder is installed, so no runs are recorded."
 
@@ -33,6 +35,35 @@ def given(page: Page | BrowserContext, recorded: Recorded) -> None:
         _fulfil(route, method, url.path, status, body)
 
     page.route(OF_THE_RECORDER, answer)
+
+
+def waiting(page: Page, recorded: Recorded, flow: str, since: datetime) -> None:
+    """Gives the page one background run of the App that waits for an approval, from now on. `flow`: the hash of its workflow version."""
+    path = f"/v1/apps/{recorded.app_id}"
+    asked = {"prompt": "Refund 120 euros to customer 4711?", "params": {"amount": 120}, "node": "refund", "name": "Approve the refund"}
+    times = {"accepted_at": text(since), "asked_at": text(since), "expires_at": text(since + timedelta(days=30))}
+    run = example("GET", OPEN_RUN)["data"] | {
+        "status": "paused",
+        "state": "waiting",
+        "awaiting_input": True,
+        "questions_open": 1,
+        "node": "refund",
+        "workflow_hash": flow,
+        "accepted_at": text(since),
+        "started_at": text(since),
+        "paused_at": text(since),
+        "busy_ms": 412,
+        "attempts": 1,
+        "last_sequence": 5,
+    }
+    questions = example("GET", f"{OF_APP}/questions")
+    questions["data"] = [each | asked | times for each in questions["data"][:1]]
+    for end, body in ((r"runs\?(.*&)?open=true(&.*)?", open_runs(run)), (r"questions(\?.*)?", questions)):
+        page.route(re.compile(rf"{path}/{end}$"), _always(body))
+
+
+def _always(body: Any) -> Callable[[Route], None]:
+    return lambda route: _fulfil(route, "GET", urlsplit(route.request.url).path, 200, body)
 
 
 def dated(page: Page, recorded: Recorded) -> None:

@@ -38,7 +38,8 @@ VERSIONS, ROOM = (50, 5) if in_full() else (10, 3)
 BY_AGE = 0.8
 """The least rank correlation of the times of acceptance and of end."""
 FIGURES = Figures("waiting-answers")
-SDK_ROOM = {"requests": {"cpu": "500m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}}
+SDK_ROOM = {"requests": {"cpu": "200m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}}
+"""Small enough for three pods: the live one, the one that is kept for a minute after a run, and a bare one."""
 PATIENT = {
     "liveness": {"path": "/healthz", "timeoutSeconds": 10, "failureThreshold": 6},
     "readiness": {"path": "/readyz", "periodSeconds": 1, "timeoutSeconds": 10},
