@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ import pytest
 
 from dynamiq_operator.model import runs as shapes
 from dynamiq_recorder.reads.times import shown
-from tests.support.factories import CONFIG, failed, live
+from tests.support.factories import CONFIG, Modifier, failed, live
 from tests.support.otlp_runs import a_run, request, run_id_of, sdk_runs
 from tests.support.recorder_stage import (
     APP_UID,
@@ -178,10 +179,10 @@ def test_runs_are_deleted_by_one_thing_at_a_time(recorder: RecorderStage) -> Non
     assert recorder.get(RUNS) == []
 
 
-def with_rows(stage: RecorderStage) -> None:
-    """Adds rows one and three, which went live, each with a pod whose token is `pod-1` or `pod-3`."""
-    stage.rows += [a_row("one", live(1, "v1")), a_row("two", failed(2, "v2")), a_row("three", live(3, "v3"))]
-    for number, raw in ((1, stage.rows[0]), (3, stage.rows[2])):
+def with_rows(stage: RecorderStage, second: Callable[[int, str], Modifier] = failed) -> None:
+    """Adds rows one, two and three, of which the second one failed. Each has a pod whose token is `pod-1` and so on."""
+    stage.rows += [a_row("one", live(1, "v1")), a_row("two", second(2, "v2")), a_row("three", live(3, "v3"))]
+    for number, raw in enumerate(stage.rows, 1):
         stage.users[f"pod-{number}"] = pod_user("team", f"chat-{number}", f"pod-uid-{number}")
         for each, path in pod_of("team", f"chat-{number}", f"pod-uid-{number}", "chat", APP_UID, pins_of(raw))[:1]:
             stage.script.on("GET", path, each)
@@ -250,6 +251,26 @@ def test_a_wait_of_three_days_is_no_slowness(stage: RecorderStage, busy_ms: int 
     assert (compared.verdict, short["verdict"], compared.deployment.figures.runs) == (verdict, verdict, 100), compared.sentence
     assert compared.p95_ms is not None
     assert compared.p95_ms.value == pytest.approx(busy_ms or THREE_DAYS, rel=0.03)
+
+
+@pytest.mark.parametrize("slower", [1, 3])
+def test_a_row_of_which_half_of_the_runs_waited_compares_like_the_same_row_without(stage: RecorderStage, slower: int) -> None:
+    with_rows(stage, live)
+    times = {seq: 100 + 7 * seq % 60 for seq in range(1, 201)}
+    before = [a_run(seq=seq, milliseconds=each) for seq, each in times.items()]
+    after = [waited(seq, slower * each, None) for seq, each in times.items()]
+    half = [waited(seq, THREE_DAYS if seq % 2 else slower * each, slower * each) for seq, each in times.items()]
+    for number, sent in ((1, before), (2, after), (3, half)):
+        assert stage.send(request(*sent, instance=f"i-{number}"), f"pod-{number}").status_code == 200
+
+    without, with_waits = (
+        shapes.RunComparison.model_validate(stage.get(f"/v1/apps/{APP_UID}/deployments/uid-of-{row}/comparison?baseline=uid-of-one"))
+        for row in ("two", "three")
+    )
+
+    assert with_waits.verdict == ("unchanged" if slower == 1 else "regressed"), with_waits.sentence
+    assert (with_waits.verdict, with_waits.p50_ms, with_waits.p95_ms) == (without.verdict, without.p50_ms, without.p95_ms)
+    assert (with_waits.failure_rate, with_waits.cost_usd) == (without.failure_rate, without.cost_usd)
 
 
 def test_runs_of_the_live_row_count_by_when_they_began(stage: RecorderStage) -> None:
