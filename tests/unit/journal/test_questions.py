@@ -349,6 +349,17 @@ def test_a_held_run_begins_again_on_other_pins(kept: Kept) -> None:
     assert [each.run.workflow_hash for each in kept.claim(NEWER)] == ["sha256:f3"]
 
 
+def test_a_run_that_begins_again_asks_nothing_under_an_earlier_id(kept: Kept) -> None:
+    """Pods number questions by this part: somebody may still be answering an earlier one."""
+    run_id, fence = kept.begun()
+    asked = {"~asked": b'{"pay": 1}'}
+    kept.save(a_save(run_id, fence, 1, parts={"pay": b"1", **asked}, questions=(a_question(),), pause=Pause()))
+    kept.hold()
+    kept.do(partial(waiting.restart, app_uid=APP.app_uid, run_id=run_id, by="ann", pins=None, workflow_hash=None))
+    (claim,) = kept.claim()
+    assert claim.parts == asked
+
+
 def test_a_sync_run_is_accepted_when_it_pauses(kept: Kept) -> None:
     new = a_new_run()
     paused = a_save(new.id, 1, 1, parts={"a": b"1"}, events=1, questions=(a_question(),), pause=Pause(), busy_ms=70, node="ask")
