@@ -5,11 +5,11 @@ Nothing compares the pictures: the tests assert that each screen shows its conte
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ LOOKS: dict[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark", "viewport": WIDE},
     "narrow": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True},
 }
+BELOW = 16  # pixels between the end of a picture and what it shows last
 SHOWN: dict[str, tuple[str, str]] = {
     "sign-in": ("Sign in", "Token"),
     "deployments": ("Deployments", "Frequent questions"),
@@ -58,7 +59,7 @@ SHOWN: dict[str, tuple[str, str]] = {
     "review": ("Review v3 (#2)", "refund"),
     "workflows": ("Workflows", "Answers customers' questions"),
     "workflow-version": ("support v3", "refund"),
-    "question": ("Runs", "Refund 120 euros"),
+    "question": ("Waiting for a person", "Refund 120 EUR to Lena Fischer?"),  # the last: its run would be in the other pictures, too
 }
 """The content of each screen: its heading, and a text of its purpose."""
 
@@ -87,16 +88,18 @@ def test_every_screen_shows_what_it_is_for(look: str, project: Portrait, page_as
         if screen == "monitoring":
             runs.dated(window.page, project.recorded)
         if screen == "question":
-            runs.waiting(window.page, project.recorded, project.first_flow, datetime.now(UTC) - timedelta(days=3))
+            runs.asking(window.page, project.recorded)
         page = window.goto(project.screens[screen])
         if screen == "question":
-            page.get_by_role("button", name="Answer…").click()
+            page.get_by_role("button", name="Answer… refund").click()
+            page.get_by_label("Reason").fill("The bank has both payments")
         if screen == "deploy":
             page.get_by_label("Source version").select_option(label="v3 · Refunds are a matter of billing, too")
         if screen == "promote":
             page.get_by_label("Hostname").fill("answers.example.com")
         shows(page, *SHOWN[screen])
-        draw(page, FOLDER / f"{screen}-{look}.png")
+        last = page.get_by_role("region", name="Background runs", exact=True) if screen == "question" else None
+        draw(page, FOLDER / f"{screen}-{look}.png", last)
 
 
 def shows(page: Page, heading: str, text: str) -> None:
@@ -117,7 +120,17 @@ def on_top(page: Page) -> Locator:
     return page.locator("body")
 
 
-def draw(page: Page, to: Path) -> None:
-    """Writes a picture of the whole page, without the caret and animations. Dialogs and endless lists are cut at the window."""
+def draw(page: Page, to: Path, last: Locator | None = None) -> None:
+    """Writes a picture of the whole page, or of it down to `last`, without the caret and animations.
+
+    Dialogs and endless lists are cut at the window.
+    """
     to.parent.mkdir(parents=True, exist_ok=True)
+    if last is not None:
+        page.mouse.move(0, 0)
+        page.evaluate("scrollTo(0, 0)")
+        box, size = last.bounding_box(), page.viewport_size
+        assert box is not None
+        assert size is not None
+        page.set_viewport_size({"width": size["width"], "height": math.ceil(box["y"] + box["height"]) + BELOW})
     page.screenshot(path=to, full_page=not page.get_by_role("dialog").or_(runs.table(page)).count(), animations="disabled")

@@ -49,9 +49,6 @@ class Portrait:
     recorded: Recorded
     """Made-up runs of its rows. Each row served for some hours; the newest one's runs are slower than the row before."""
 
-    first_flow: str
-    """The hash of its first version."""
-
 
 @contextlib.contextmanager
 def painted(cluster: Cluster, folder: Path, ending: str = "") -> Iterator[Portrait]:
@@ -73,12 +70,7 @@ def painted(cluster: Cluster, folder: Path, ending: str = "") -> Iterator[Portra
                 failed = next(run for run in recorded.runs if run.status == "failed")
                 with _rule(stage):
                     waiting = _waits(stage)
-                    yield Portrait(
-                        _somebody(api, home, production),
-                        _screens(stage, rows, waiting, failed.id),
-                        recorded,
-                        rows[0]["spec"]["pinned"]["workflowHash"],
-                    )
+                    yield Portrait(_somebody(api, home, production), _screens(stage, rows, waiting, failed.id), recorded)
             finally:
                 stage.delete(kinds.RUNTIME.kind, runtime)
 
@@ -238,8 +230,8 @@ def _screens(stage: HistoryStage, rows: list[Manifest], waiting: Manifest, run: 
     found |= {
         "run": f"{found['runs']}/{run}",
         "monitoring": day,
+        "question": found["runs"],
         "review": triage["review"],
         "waiting": triage["history"],
-        "question": found["runs"],
     }
     return {"sign-in": SIGN_IN} | {drawn.get(name, name): path for name, path in found.items() if name not in left_out}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from playwright.sync_api import BrowserContext, Locator, Page, Route
 
-from tests.support.browser.answers import JSON, OPEN_RUN, checked, example, open_runs
+from tests.support.browser.answers import JSON, OPEN_RUN, answered, checked, example, open_runs
 from tests.support.browser.histories import LongHistory
 from tests.support.recorder_answers import Recorded
 from tests.support.recorder_runs import Row, moment, text
@@ -19,7 +19,17 @@ from tests.support.recorder_runs import Row, moment, text
 OF_THE_RECORDER = re.compile(
     r"^https?://[^/]+/v1/(runs/.*|apps/[^/]+/(runs|metrics|verdicts|recorder|deployments/[^/]+/comparison))(\\?.*)?$"
 )
-OF_APP = "/v1/apps/{app_id}"
+OPEN_RUNS = re.compile(r"/v1/apps/[^/]+/runs\?(.*&)?open=true(&.*)?$")
+QUESTIONS = "/v1/apps/{app_id}/questions"
+REFUND = {
+    "id": "refund:1",
+    "node": "refund",
+    "name": "Refund the customer",
+    "prompt": "Refund 120 EUR to Lena Fischer? Invoice 2026-1187 was paid twice.",
+    "params": {"customer": "Lena Fischer", "invoice": "2026-1187", "amount": 120},
+    "editable_params": ["amount"],
+}
+"""The question of the run of `asking`: an approval."""
 NO_JOURNAL = {"error": {"code": "no_journal", "message": "No journal is installed.", "details": {}}}
 NO_RECORDER = "No recorder is installed, so no runs are recorded."
 
@@ -37,35 +47,6 @@ def given(page: Page | BrowserContext, recorded: Recorded) -> None:
     page.route(OF_THE_RECORDER, answer)
 
 
-def waiting(page: Page, recorded: Recorded, flow: str, since: datetime) -> None:
-    """Gives the page one background run of the App that waits for an approval, from now on. `flow`: the hash of its workflow version."""
-    path = f"/v1/apps/{recorded.app_id}"
-    asked = {"prompt": "Refund 120 euros to customer 4711?", "params": {"amount": 120}, "node": "refund", "name": "Approve the refund"}
-    times = {"accepted_at": text(since), "asked_at": text(since), "expires_at": text(since + timedelta(days=30))}
-    run = example("GET", OPEN_RUN)["data"] | {
-        "status": "paused",
-        "state": "waiting",
-        "awaiting_input": True,
-        "questions_open": 1,
-        "node": "refund",
-        "workflow_hash": flow,
-        "accepted_at": text(since),
-        "started_at": text(since),
-        "paused_at": text(since),
-        "busy_ms": 412,
-        "attempts": 1,
-        "last_sequence": 5,
-    }
-    questions = example("GET", f"{OF_APP}/questions")
-    questions["data"] = [each | asked | times for each in questions["data"][:1]]
-    for end, body in ((r"runs\?(.*&)?open=true(&.*)?", open_runs(run)), (r"questions(\?.*)?", questions)):
-        page.route(re.compile(rf"{path}/{end}$"), _always(body))
-
-
-def _always(body: Any) -> Callable[[Route], None]:
-    return lambda route: _fulfil(route, "GET", urlsplit(route.request.url).path, 200, body)
-
-
 def dated(page: Page, recorded: Recorded) -> None:
     """Dates the rows of the App's history as their runs. The page is the console's."""
     began = {row.id: text(row.since) for row in recorded.rows}
@@ -74,6 +55,30 @@ def dated(page: Page, recorded: Recorded) -> None:
         row["created_at"] = began.get(row["id"], row["created_at"])
     pattern = re.compile(rf"/v1/apps/{recorded.app_id}/deployments\?")
     page.route(pattern, lambda route: _fulfil(route, "GET", urlsplit(route.request.url).path, 200, body))
+
+
+def asking(page: Page, recorded: Recorded) -> None:
+    """Lets a run of the App's oldest row wait for a person from now on, for half a day already.
+
+    A run of the newest row is open, too. The page is the console's.
+    """
+    path = f"/v1/apps/{recorded.app_id}/deployments?page_size=100"
+    rows = page.evaluate("path => fetch(path).then((answer) => answer.json())", path)["data"]
+    flows = {row["id"]: row["flow_hash"].rpartition(":")[2] for row in rows if row["flow_hash"]}
+    asked = text(recorded.now - timedelta(hours=11, minutes=40))
+    question = example("GET", QUESTIONS)["data"][0] | REFUND | {"accepted_at": asked, "asked_at": asked}
+    question["expires_at"] = text(recorded.now + timedelta(days=30))
+    of_run = {"id": question["run_id"], "pins": question["pins"], "node": question["node"], "accepted_at": asked}
+    waits = {"status": "paused", "state": "waiting", "awaiting_input": True, "questions_open": 1}
+    begun = text(recorded.now - timedelta(seconds=20))
+    newest = {"id": str(uuid.uuid5(uuid.NAMESPACE_URL, recorded.app_id)), "pins": "fedcba9876543210", "accepted_at": begun, "attempts": 1}
+    usual = example("GET", OPEN_RUN)["data"]
+    runs = [
+        usual | newest | {"workflow_hash": flows[recorded.rows[-1].id]},
+        usual | of_run | waits | {"workflow_hash": flows[recorded.rows[0].id], "attempts": 1},
+    ]
+    answered(page, "GET", QUESTIONS, 200, open_runs(question))
+    page.route(OPEN_RUNS, lambda route: _fulfil(route, "GET", urlsplit(route.request.url).path, 200, open_runs(*runs)))
 
 
 def refused(page: Page | BrowserContext, status: int = 501, code: str = "no_recorder", message: str = NO_RECORDER) -> list[str]:
