@@ -24,8 +24,8 @@ from tests.support.plugin import Plugin
 from tests.support.stage import Stage, stage
 from tests.support.waiting import eventually
 
-BEFORE = "4c85a53b"
-"""The commit before background runs."""
+BEFORE = "ef1e4646"
+"""The commit before runs asked a person."""
 APPS = 100
 CALLED = 2
 """Apps of a kind that are called all the time."""
@@ -33,7 +33,7 @@ EVERY = 0.2  # seconds between two calls of one of them
 JOURNAL = "http://127.0.0.1:9"
 """Nobody listens there: this operator never learns which background runs are open."""
 OURS = ("-c", f"import sys; from dynamiq_operator.__main__ import main; sys.argv.append('--journal={JOURNAL}'); sys.exit(main())")
-LIMITS = {"durable": {"keepSeconds": 3600, "maxOpen": 5, "interruptions": 2}}
+LIMITS = {"durable": {"keepSeconds": 3600, "maxOpen": 5, "interruptions": 2, "waitSeconds": 86400, "pods": 3, "afterRejection": "Cancel"}}
 LOG = REPOSITORY / "docs" / "measured" / "upgrade.txt"
 
 
