@@ -9,16 +9,12 @@ import pytest
 
 from local import images
 from local.clusters import Cluster
+from tests.soak.support.sdk_runtime import ROOM, sdk_runtime
 from tests.support.flows import answering
 from tests.support.stage import Stage, operator, restarts, said, stage, took
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.timeout(3600)
-ROOM = {"requests": {"cpu": "500m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}}
-PATIENT = {
-    "liveness": {"path": "/healthz", "timeoutSeconds": 10, "failureThreshold": 6},
-    "readiness": {"path": "/readyz", "periodSeconds": 1, "timeoutSeconds": 10},
-}
 READY = 600.0  # seconds: the SDK loads for ten on an idle core
 
 
@@ -29,15 +25,7 @@ def on(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
     with stage(cluster, "sdk") as staged, operator(staged, folder=tmp_path_factory.mktemp("sdk")):
         staged.release("v1", "v2")
         staged.runtime("tiny", by_default=True)
-        staged.runtime(
-            "sdk",
-            image=images.RUNTIME_SDK.reference,
-            engine="sdk",
-            resources=ROOM,
-            probes=PATIENT,
-            runTimeoutSeconds=60,
-            maxConcurrentRuns=50,
-        )
+        sdk_runtime(staged, ROOM)
         yield staged
 
 

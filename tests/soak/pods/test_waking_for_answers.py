@@ -21,6 +21,7 @@ from local.transcript import Transcript
 from tests.soak.support.background_storm import Caller, JournalFile, flow
 from tests.soak.support.cold import Times, median
 from tests.soak.support.node_counter import counting
+from tests.soak.support.sdk_runtime import sdk_runtime
 from tests.soak.support.waiting_app import QUESTION, WITHIN, WaitingApp
 from tests.support.cluster import REPOSITORY, Kubectl
 from tests.support.history_stage import in_full
@@ -40,10 +41,6 @@ BY_AGE = 0.8
 FIGURES = Figures("waiting-answers")
 SDK_ROOM = {"requests": {"cpu": "200m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}}
 """Small enough for three pods: the live one, the one that is kept for a minute after a run, and a bare one."""
-PATIENT = {
-    "liveness": {"path": "/healthz", "timeoutSeconds": 10, "failureThreshold": 6},
-    "readiness": {"path": "/readyz", "periodSeconds": 1, "timeoutSeconds": 10},
-}
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +96,7 @@ def test_an_answer_is_used_as_soon_as_a_pod_can_be_there_by_gate_or_operator_alo
 def test_an_answer_is_used_as_soon_as_a_pod_of_the_sdk_can_be_there(cluster: Cluster) -> None:
     cluster.load_images(images.ensure([images.RUNTIME_SDK]).values())
     with stage(cluster, "answers-sdk") as on:
-        name = on.runtime(
-            "sdk",
-            image=images.RUNTIME_SDK.reference,
-            engine="sdk",
-            resources=SDK_ROOM,
-            probes=PATIENT,
-            runTimeoutSeconds=60,
-            maxConcurrentRuns=50,
-        )
+        name = sdk_runtime(on, SDK_ROOM)
         row = {"runtime": name, "config": {"type": "server", "resources": SDK_ROOM, **ONE_POD}}
         waiting = WaitingApp(on, gateway.start(cluster), JournalFile.of(cluster), "asks", 1 + SDK_PAIRS, **row)
         waiting.answered()

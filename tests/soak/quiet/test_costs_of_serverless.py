@@ -13,6 +13,7 @@ from local import images
 from local.clusters import Cluster
 from local.gateway import Gateway
 from tests.soak.support import awake, cold
+from tests.soak.support.sdk_runtime import ROOM, sdk_runtime
 from tests.support.load.operated import Operated, operated
 from tests.support.measured import Figures
 
@@ -22,11 +23,6 @@ TINY_RATIO, SDK_RATIO, TINY_P50 = 0.7, 1.0, 1.2
 """Ratios of the medians, cold to bare; and seconds."""
 AWAKE_RATIO = 1.10
 FIGURES = Figures("serverless")
-ROOM = {"requests": {"cpu": "500m", "memory": "768Mi"}, "limits": {"memory": "2Gi"}}
-PATIENT = {
-    "liveness": {"path": "/healthz", "timeoutSeconds": 10, "failureThreshold": 6},
-    "readiness": {"path": "/readyz", "periodSeconds": 1, "timeoutSeconds": 10},
-}
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +52,7 @@ def test_a_cold_call_is_quicker_than_a_bare_start(stage: Operated) -> None:
 @pytest.mark.timeout(7200)
 def test_a_cold_call_of_the_sdk_is_no_slower_than_a_bare_start(stage: Operated, node: Cluster) -> None:
     node.load_images(images.ensure([images.RUNTIME_SDK]).values())
-    name = stage.on.runtime(
-        "sdk", image=images.RUNTIME_SDK.reference, engine="sdk", resources=ROOM, probes=PATIENT, runTimeoutSeconds=60, maxConcurrentRuns=50
-    )
+    name = sdk_runtime(stage.on, ROOM)
     times = cold.measured(stage.on, stage.at, PAIRS_COLD, 3, "sdk", runtime=name, resources=ROOM)
     FIGURES.note(*times.report("sdk"))
     assert times.ratio() <= SDK_RATIO
