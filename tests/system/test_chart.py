@@ -236,7 +236,7 @@ def test_no_text_breaks_what_it_stands_in(helm: Helm, name: str) -> None:
         if not isinstance(value, str) or path in OF_A_FEW:
             return value
         if not path.startswith(
-            ("recorder.storage.", "recorder.existingSecret", "recorder.prices")
+            ("recorder.storage.", "recorder.existingSecret", "recorder.prices", "journal.storage.", "journal.existingSecret")
         ):  # of one store alone; and YAML in a text
             texts.append(f"<{path}>{STRANGE}")
         return f"<{path}>{STRANGE}"
