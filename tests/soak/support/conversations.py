@@ -21,8 +21,7 @@ ENDS_WITHIN = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of a conversation: when it was sent, in Unix seconds, how long its answer took, its status, 0 without an answer, its
-    version and its row."""
+    """One turn of a conversation. `sent`: Unix seconds. `took`: seconds. `status`: 0 without an answer. `version`, `row`: of its answer."""
 
     sent: float
     took: float
