@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from dynamiq_recorder.journal import operations, waiting
+from dynamiq_recorder.journal import operations, sessions, waiting
 from dynamiq_recorder.journal.model import (
     MICROSECONDS,
     REJECTED,
@@ -28,8 +29,10 @@ from dynamiq_recorder.journal.model import (
     State,
 )
 from dynamiq_recorder.journal.operations import Accepted, Claim
+from dynamiq_recorder.journal.placement import Placement, hash_of
 from dynamiq_recorder.journal.question import Input
 from dynamiq_recorder.journal.run import EVENT_SIZE, OPEN, RECORD, RUN_SIZE, Run
+from dynamiq_recorder.journal.sessions import Owned
 from dynamiq_recorder.journal.store import JournalStore
 from dynamiq_recorder.journal.tables import Work, unpacked
 from tests.support.journal import APP
@@ -108,6 +111,26 @@ class Kept:
     def unhold(self, reason: str = REJECTED, place: Place = APP) -> int:
         return int(self.do(partial(waiting.unhold, app_uid=place.app_uid, pins=place.pins, reason=reason))[0])
 
+    def whose(self, session: str = "s-1", place: Place = APP) -> Owned:
+        """Asks for a pod whose the conversation of an id is."""
+        owned: Owned = self.do(partial(sessions.whose, place=place, session=hash_of(session)))
+        return owned
+
+    def place_sessions(self, app_uid: str = APP.app_uid, **fields: Any) -> dict[str, int]:
+        """Places an App's conversations. Returns how many were moved, by pins."""
+        placement = msgspec.convert(fields, Placement)
+        digest = hashlib.sha256(repr(fields).encode()).hexdigest()[:16]
+        self.do(partial(sessions.put_placement, app_uid=app_uid, new=placement, digest=digest))
+        moved, more = Counter[str](), True
+        while more:
+            piece, more = self.do(partial(sessions.end_moved, app_uid=app_uid))
+            moved.update(piece)
+        return dict(moved)
+
+    def conversations(self, app_uid: str = APP.app_uid, warm: int = 300) -> dict[str, tuple[int, int]]:
+        """Returns how many conversations there are, and how many recent ones, by pins."""
+        return {each.pins: (each.sessions, each.recent) for each in self.store.conversations({app_uid: warm}, app_uid)}
+
     def event(self, run_id: str, kind: str) -> Any:
         """Returns the data of the last event of a type."""
         found = self.store.events(APP.app_uid, run_id, 0, 100_000)
@@ -145,6 +168,8 @@ class Kept:
 def _check(work: Work) -> None:
     runs = work.load("1 = 1")
     of = work.connection.all
+    kept = of("SELECT app_uid, pins, count(*) FROM session GROUP BY app_uid, pins")
+    assert sorted(kept) == sorted(of("SELECT app_uid, pins, sessions FROM session_tally WHERE sessions <> 0"))
     tally = Counter((run.app_uid, run.pins, run.state.value) for run in runs if run.state in OPEN)
     assert {line[:3]: line[3] for line in of("SELECT app_uid, pins, state, runs FROM tally WHERE runs <> 0")} == tally
     keys = Counter((run.app_uid, run.key_name) for run in runs if run.state in OPEN)
@@ -163,9 +188,9 @@ def _check(work: Work) -> None:
             range(1, run.last_event + 1)
         )
     assert dict(of("SELECT namespace, size FROM space WHERE size <> 0")) == dict(space)
-    kept = {run.key for run in runs}
+    keys_of_runs = {run.key for run in runs}
     for table in ("content", "part", "event", "question"):
-        assert {key for (key,) in of(f"SELECT DISTINCT run FROM {table}")} <= kept  # noqa: S608 - our own names
+        assert {key for (key,) in of(f"SELECT DISTINCT run FROM {table}")} <= keys_of_runs  # noqa: S608 - our own names
 
 
 def _check_questions(work: Work, run: Run) -> None:

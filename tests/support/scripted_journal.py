@@ -122,6 +122,11 @@ def questions(*runs: Mapping[str, Any], total: int | None = None) -> dict[str, A
     )
 
 
+def conversations(pins: str = PINS, sessions: int = 12, **changed: Any) -> dict[str, Any]:
+    """Returns the conversations of one set of pins, as the journal counts them."""
+    return {"pins": pins, "sequence": 3, "sessions": sessions, "recent": 2, "last_turn": "2026-11-24T12:00:03.000000Z", **changed}
+
+
 WAITING: dict[str, dict[str, Any]] = {
     each["id"]: each
     for each in (a_waiting_run(a_question()), a_waiting_run(a_feedback_question(), a_choice(), id=ASKING_TWICE), a_held_run())
@@ -172,6 +177,8 @@ def answer(sent: Sent, prefix: str = "") -> Reply:
         return Reply()
     if re.fullmatch(r"/v1/apps/[^/]+/questions", path):
         return Reply(body=questions(*WAITING.values()))
+    if re.fullmatch(r"/v1/apps/[^/]+/sessions", path):
+        return Reply(body={"data": [conversations()]})
     matched = re.fullmatch(r"/v1/apps/[^/]+/runs(?:/([^/]+)(?:/(cancel|events|input|restart|release))?)?", path)
     if matched is None:
         return problem(404, f"there is no {sent.method} {path}", "not_found")

@@ -157,7 +157,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run to accept. `input`: JSON.
+    """A run to accept. `input`: JSON. `session`: the hash of its conversation, if that is kept.
 
     `paused`: the first save of a run that already began at `started_at`, and pauses with its acceptance.
     """
@@ -169,6 +169,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     request_hash: str | None = None
     user_id: str | None = None
     session_id: str | None = None
+    session: str | None = None
     trigger: str | None = None
     tags: tuple[str, ...] = ()
     headers: Mapping[str, str] = {}
@@ -211,3 +212,32 @@ class Open(msgspec.Struct, frozen=True):
     oldest: int
     questions: int = 0
     waiting_since: int | None = None
+
+
+class Conversations(msgspec.Struct, frozen=True):
+    """The conversations of an App's pins. `recent`: those with a turn lately. `last_turn`: of all. `turns_wait`: one waits for a pod."""
+
+    namespace: str
+    app: str
+    app_uid: str
+    pins: str
+    sessions: int = 0
+    recent: int = 0
+    last_turn: int | None = None
+    turns_wait: bool = False
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """An App with sessions, and the digest of their placement; None before the first."""
+
+    namespace: str
+    app: str
+    app_uid: str
+    digest: str | None
+
+
+class SessionCounts(msgspec.Struct, frozen=True):
+    """The counts of conversations of all Apps, and the Apps with sessions, also those without a conversation."""
+
+    pins: tuple[Conversations, ...] = ()
+    apps: tuple[Placed, ...] = ()

@@ -1,4 +1,4 @@
-"""Keeps the counts of open runs, with a version that changes with them, and notes which pins have pods that ask for work."""
+"""Keeps the counts of open runs and conversations, with a version that changes with them, and notes which pins have pods that ask for work."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ import contextlib
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
+from math import inf
 from time import monotonic
 
 import anyio.to_thread
 import msgspec
 
-from dynamiq_recorder.journal.model import Open, State
+from dynamiq_recorder.journal.model import Open, SessionCounts, State
 from dynamiq_recorder.journal.notices import Notices
 from dynamiq_recorder.journal.tables import Key
 
@@ -22,6 +23,8 @@ whose threads are all in use asks for none.
 """
 EVERY = 1.0
 """Seconds between two reads of the counts."""
+AGAIN = 5.0
+"""Seconds between two reads while conversations have turns: these are counted by their time, and reports of them are no news."""
 VERSION_KEY: Key = ("version",)
 
 
@@ -31,13 +34,22 @@ class Snapshot(msgspec.Struct, frozen=True):
     version: str
     runs: tuple[Open, ...]
     polled: frozenset[tuple[str, str]]
+    sessions: SessionCounts = SessionCounts()
 
 
 class OpenFeed:
-    """The newest counts. `read`: reads them from the store, in a thread."""
+    """The newest counts. `read`, `sessions`: read them from the store, in a thread. `sessions` is called on the loop for its read."""
 
-    def __init__(self, read: Callable[[], tuple[Open, ...]], notices: Notices, clock: Callable[[], float] = monotonic) -> None:
-        self._read, self._notices, self._clock = read, notices, clock
+    def __init__(
+        self,
+        read: Callable[[], tuple[Open, ...]],
+        notices: Notices,
+        clock: Callable[[], float] = monotonic,
+        sessions: Callable[[], Callable[[], SessionCounts]] = lambda: SessionCounts,
+    ) -> None:
+        self._read, self._notices, self._clock, self._sessions = read, notices, clock, sessions
+        self._again_at = inf
+        """When conversations are to be counted again, also without news."""
         # A name of this process: versions of an earlier one are no versions of it.
         self._process, self._count = uuid.uuid4().hex[:8], 0
         self._polling: Counter[tuple[str, str]] = Counter()
@@ -59,27 +71,31 @@ class OpenFeed:
 
     async def refresh(self) -> None:
         """Reads the counts if runs have changed, and notifies if they differ. Raises Unavailable."""
-        runs = self.snapshot.runs if self.snapshot is not None else ()
-        if self.is_stale:
+        runs, sessions = (self.snapshot.runs, self.snapshot.sessions) if self.snapshot is not None else ((), SessionCounts())
+        is_stale = self.is_stale
+        if is_stale or self._clock() >= self._again_at:
             self.is_stale = False  # before the read: what changes meanwhile is read next time
             try:
-                runs = await anyio.to_thread.run_sync(self._read)
+                runs = await anyio.to_thread.run_sync(self._read) if is_stale else runs
+                sessions = await anyio.to_thread.run_sync(self._sessions())
             except BaseException:
                 self.is_stale = True
                 raise
-        polled = self._polled_of(runs)
-        if self.snapshot is None or (self.snapshot.runs, self.snapshot.polled) != (runs, polled):
+            self._again_at = self._clock() + _until_changed(sessions)
+        polled = self._polled_of(runs, sessions)
+        if self.snapshot is None or (self.snapshot.runs, self.snapshot.polled, self.snapshot.sessions) != (runs, polled, sessions):
             self._count += 1
-            self.snapshot = Snapshot(f"{self._process}-{self._count}", runs, polled)
+            self.snapshot = Snapshot(f"{self._process}-{self._count}", runs, polled, sessions)
             self._notices.notify([VERSION_KEY])
 
-    def _polled_of(self, runs: tuple[Open, ...]) -> frozenset[tuple[str, str]]:
+    def _polled_of(self, runs: tuple[Open, ...], sessions: SessionCounts) -> frozenset[tuple[str, str]]:
         now = self._clock()
         self._polling = +self._polling
         self._polled = {key: at for key, at in self._polled.items() if now - at <= BUSY_FOR}
         busy = {(each.app_uid, each.pins) for each in runs if each.state is State.RUNNING}
         late = {key for key, at in self._polled.items() if now - at <= (BUSY_FOR if key in busy else POLLED_FOR)}
-        return frozenset((self._polling.keys() | late) & {(each.app_uid, each.pins) for each in runs})
+        counted = {(each.app_uid, each.pins) for each in runs} | {(each.app_uid, each.pins) for each in sessions.pins}
+        return frozenset((self._polling.keys() | late) & counted)
 
     async def run(self, ends: asyncio.Event, refused: Callable[[Exception], None]) -> None:
         """Refreshes once a second until the end. `refused`: called with an error."""
@@ -97,3 +113,10 @@ class OpenFeed:
             return self.snapshot
 
         return await self._notices.poll(VERSION_KEY, wait, current, lambda each: each is not None and each.version != version)
+
+
+def _until_changed(sessions: SessionCounts) -> float:
+    """Returns the seconds after which counts of conversations are others without news."""
+    if any(each.turns_wait for each in sessions.pins):
+        return EVERY
+    return AGAIN if any(each.recent for each in sessions.pins) else inf

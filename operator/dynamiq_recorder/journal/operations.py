@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from dynamiq_operator.serving.encoding import dumps
+from dynamiq_recorder.journal import sessions
 from dynamiq_recorder.journal.model import MICROSECONDS, Limits, NewRun, Place, Refused, Save, Saved, State
 from dynamiq_recorder.journal.question import Question
 from dynamiq_recorder.journal.run import INPUT, RECORD, Run
@@ -75,7 +76,7 @@ class Accepted(msgspec.Struct):
 def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: bool) -> Accepted:
     """Accepts a run, and claims it for the calling pod if `claims`, or takes its pause. A request that comes again gets the run that exists.
 
-    Raises Refused.
+    A run of a conversation goes to the conversation's pins, and is claimed by their pods. Raises Refused.
     """
     if (known := _known(work, place, new)) is not None:
         return Accepted(known, _input(work, known), is_new=False, questions=_open(work.questions([known], unused=True)[known.key]))
@@ -103,13 +104,12 @@ def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: boo
         run.started_at = min(new.started_at or work.now, work.now)
         run.save(new.paused, {}, questions, work.now, work.lease)
     _check_limits(work, place, new, limits, run.size)
-    if claims:
+    if new.session is not None and new.paused is None:  # one that pauses has begun on the pod's own pins
+        run.pins, run.workflow_hash = sessions.place_run(work, place, new.session)
+    if claims and run.pins == place.pins:
         run.claim(place.pod, work.now, work.lease)
         claim = Claim(run, new.input, {}, alone=False)
-    work.connection.tell(
-        "INSERT INTO app (uid, namespace, name) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING",
-        [(place.app_uid, place.namespace, place.app)],
-    )
+    work.add_app(place)
     work.write([run])
     return Accepted(run, new.input, is_new=True, claim=claim, questions=_open(questions))
 
@@ -278,13 +278,13 @@ def sweep(work: Work, interruptions: Callable[[str], int]) -> tuple[int, bool]:
 
 
 def close_app(work: Work, app_uid: str) -> bool:
-    """Cancels the open runs of a deleted App, and notes since when it is deleted. Returns True if there may be more."""
+    """Ends the open runs and conversations of a deleted App, and notes since when it is deleted. Returns True if there may be more."""
     work.connection.do("UPDATE app SET missing_since = coalesce(missing_since, ?) WHERE uid = ?", (work.now, app_uid))
     runs = work.load("app_uid = ? AND ended_at IS NULL ORDER BY accepted_at LIMIT ?", (app_uid, PIECE))
     for run in runs:
         run.cancel(None, work.now, at_once=True)
     work.write(runs)
-    return len(runs) == PIECE
+    return sessions.forget_app(work, app_uid) or len(runs) == PIECE
 
 
 def delete_ended(work: Work, app_uid: str, keep: int, record_waits: int = RECORD_WAITS) -> tuple[int, bool]:
@@ -314,7 +314,7 @@ def delete_ended(work: Work, app_uid: str, keep: int, record_waits: int = RECORD
 
 def forget_counts(work: Work) -> None:
     """Deletes counts of nothing, such as those of pins that no pod has any more."""
-    for table, column in (("tally", "runs"), ("key_tally", "runs"), ("space", "size")):
+    for table, column in (("tally", "runs"), ("key_tally", "runs"), ("space", "size"), ("session_tally", "sessions")):
         work.connection.do(f"DELETE FROM {table} WHERE {column} = 0")  # noqa: S608 - our own names
 
 

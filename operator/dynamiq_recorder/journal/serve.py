@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -26,12 +27,13 @@ from dynamiq_recorder.journal.committer import Committer
 from dynamiq_recorder.journal.epoch import ClusterCopy, Epoch, EpochMap
 from dynamiq_recorder.journal.http.app import create_app
 from dynamiq_recorder.journal.http.context import Context
+from dynamiq_recorder.journal.model import Placed, SessionCounts
 from dynamiq_recorder.journal.notices import Notices
-from dynamiq_recorder.journal.observed import Metrics, OpenRuns
+from dynamiq_recorder.journal.observed import Metrics, OpenRuns, OpenSessions
 from dynamiq_recorder.journal.open_feed import OpenFeed
 from dynamiq_recorder.journal.outbox import Outbox, Recorder
 from dynamiq_recorder.journal.store import JournalStore
-from dynamiq_recorder.journal.tables import OPEN_KEY, Key
+from dynamiq_recorder.journal.tables import OPEN_KEY, Key, placement_key
 from dynamiq_recorder.journal.upkeep import Upkeep
 
 PODS_FOR = 600.0
@@ -114,17 +116,23 @@ async def serve_for(options: Options, identity: Identity, stopping: asyncio.Even
 
 def context_of(options: Options, identity: Identity) -> Context:
     """Returns what all requests share. Its committer has a thread, which its `close` ends."""
-    metrics, notices = Metrics(), Notices()
-    feed = OpenFeed(options.store.open_runs, notices)
+    metrics, notices, store = Metrics(), Notices(), options.store
+
+    def sessions() -> Callable[[], SessionCounts]:
+        return partial(_session_counts, store, identity.apps.with_sessions())
+
+    feed = OpenFeed(store.open_runs, notices, sessions=sessions)
 
     def notify(news: Iterable[Key]) -> None:
         feed.is_stale = feed.is_stale or OPEN_KEY in news
         notices.notify(news)
 
-    metrics.registry.register(OpenRuns(lambda: feed.snapshot.runs if feed.snapshot is not None else (), options.store.clock))
-    committer = Committer(options.store.commit, notify, metrics.commit_seconds.observe)
+    identity.apps.sessions_changed = lambda uid: notify([placement_key(uid), OPEN_KEY])
+    metrics.registry.register(OpenRuns(lambda: feed.snapshot.runs if feed.snapshot is not None else (), store.clock))
+    metrics.registry.register(OpenSessions(lambda: feed.snapshot.sessions.pins if feed.snapshot is not None else ()))
+    committer = Committer(store.commit, notify, metrics.commit_seconds.observe)
     return Context(
-        store=options.store,
+        store=store,
         committer=committer,
         notices=notices,
         feed=feed,
@@ -136,6 +144,13 @@ def context_of(options: Options, identity: Identity) -> Context:
         full_at=options.full_at,
         namespace_bytes=options.namespace_bytes,
     )
+
+
+def _session_counts(store: JournalStore, apps: list[KnownApp]) -> SessionCounts:
+    pins = store.conversations({each.uid: each.sessions.warm for each in apps if each.sessions is not None})
+    digests = store.placements() if apps else {}
+    placed = (Placed(each.namespace, each.name, each.uid, digests.get(each.uid)) for each in apps)
+    return SessionCounts(pins, tuple(sorted(placed, key=lambda each: (each.namespace, each.app, each.app_uid))))
 
 
 async def run(options: Options, context: Context, identity: Identity, stopping: asyncio.Event) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from dynamiq_recorder.journal import reading
-from dynamiq_recorder.journal.model import MICROSECONDS, Open, Selection
-from dynamiq_recorder.journal.reading import Asked, Events, Record, Shown
+from dynamiq_recorder.journal import reading, sessions
+from dynamiq_recorder.journal.model import MICROSECONDS, Conversations, Open, Selection
+from dynamiq_recorder.journal.placement import Placement, Session
+from dynamiq_recorder.journal.reading import Asked, Events, KeptSessions, Record, Shown
 from dynamiq_recorder.journal.tables import NOTE, Key, Work
 from dynamiq_recorder.store.database import Connection, Database
 from dynamiq_recorder.store.results import WrongStore
@@ -122,6 +123,36 @@ class JournalStore:
     def records(self, app_uid: str, pins: str, most: int, size: int) -> list[Record]:
         with self._reading() as connection:
             return reading.records(self._database, connection, app_uid, pins, most, size)
+
+    def session(self, app_uid: str, session: str) -> tuple[Placement, Session | None]:
+        """Returns the placement of an App's conversations, and one of these; None if it is missing."""
+        with self._reading() as connection:
+            return sessions.placement_of(connection, app_uid), sessions.session_of(self._database, connection, app_uid, session)
+
+    def placement(self, app_uid: str) -> Placement:
+        with self._reading() as connection:
+            return sessions.placement_of(connection, app_uid)
+
+    def conversations(self, warm: Mapping[str, int], app_uid: str | None = None) -> tuple[Conversations, ...]:
+        with self._reading() as connection:
+            return reading.conversations(connection, warm, self.clock(), app_uid)
+
+    def placements(self) -> dict[str, str]:
+        with self._reading() as connection:
+            return reading.placements(connection)
+
+    def turn_waits(self, app_uid: str, pins: str, seconds: float) -> bool:
+        """Returns True if it is noted that a turn waits for a pod of some pins, for so many seconds more."""
+        with self._reading() as connection:
+            return reading.turn(connection, app_uid, pins) > self.clock() + seconds * MICROSECONDS
+
+    def kept_sessions(self) -> tuple[KeptSessions, ...]:
+        with self._reading() as connection:
+            return reading.kept_sessions(connection)
+
+    def has_past_turns(self) -> bool:
+        with self._reading() as connection:
+            return reading.has_past_turns(connection, self.clock())
 
     def give_back(self) -> None:
         """Gives the space of what was deleted back to the disk."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dynamiq_operator.serving.limits import RUNS_MAX
-from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, Asks, State
+from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, Asks, Place, State
 from dynamiq_recorder.journal.pending import Pending
 from dynamiq_recorder.journal.question import Question
 from dynamiq_recorder.journal.run import OPEN, RECORD, Run
@@ -42,7 +42,7 @@ LARGE = 1024
 NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 Key = tuple[str, ...]
-"""A kind of news and whose they are: work of an App and pins, the events of a run, or the counts of open runs."""
+"""A kind of news and whose they are: work of an App and pins, the events of a run, the placement of conversations, or all counts."""
 
 
 def work_key(app_uid: str, pins: str) -> Key:
@@ -51,6 +51,10 @@ def work_key(app_uid: str, pins: str) -> Key:
 
 def run_key(app_uid: str, run_id: str) -> Key:
     return ("run", app_uid, run_id)
+
+
+def placement_key(app_uid: str) -> Key:
+    return ("placement", app_uid)
 
 
 OPEN_KEY: Key = ("open",)
@@ -167,6 +171,11 @@ class Work:
                 question = question_of(tuple(line))
                 found[key][question.id] = question
         return found
+
+    def add_app(self, place: Place) -> None:
+        """Adds the App of a pod if it is new: upkeep finds out when it is deleted."""
+        line = (place.app_uid, place.namespace, place.app)
+        self.connection.tell("INSERT INTO app (uid, namespace, name) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING", [line])
 
     def write(self, runs: Sequence[Run]) -> None:
         """Writes changed and new runs, all that they have pending, and the counts."""

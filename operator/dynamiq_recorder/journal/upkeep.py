@@ -1,4 +1,7 @@
-"""Does the journal's work beside requests: expired leases, times that come, questions that nobody answers, deleted Apps, old runs, the state of its disk. It serves no request."""
+"""Does the journal's work beside requests: expired leases, times that come, questions that nobody answers, silent conversations, deleted Apps, old runs, the state of its disk.
+
+It serves no request.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,20 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
+from time import monotonic
 
 import anyio.to_thread
 
 from dynamiq_recorder.identity.apps import Durable, KnownApp
-from dynamiq_recorder.journal import operations, waiting
+from dynamiq_recorder.journal import operations, sessions, waiting
 from dynamiq_recorder.journal.http.context import Context
+from dynamiq_recorder.journal.http.session_routes import end_moved
+from dynamiq_recorder.journal.model import MICROSECONDS
 from dynamiq_recorder.store.results import Unavailable
 
-SWEEPS_EVERY, LOOKS_EVERY, DELETES_EVERY, EXPIRES_EVERY = 1.0, 5.0, 60.0, 60.0
+SWEEPS_EVERY, LOOKS_EVERY, DELETES_EVERY, EXPIRES_EVERY, SESSIONS_EVERY = 1.0, 5.0, 60.0, 60.0, 15.0
+REPORTED = 60.0
+"""Seconds after a start, or after the store was away, in which pods report the turns of meanwhile: no conversation ends for its silence."""
 GIVES_BACK_EVERY = 10
 """Rounds of deletions after which the space of what was deleted is given back."""
 
@@ -27,8 +35,11 @@ class Upkeep:
     `records`: False if there is no recorder for which ended runs would wait.
     """
 
-    def __init__(self, context: Context, exists: Callable[[KnownApp], Awaitable[bool]], *, records: bool) -> None:
-        self._context, self._exists = context, exists
+    def __init__(
+        self, context: Context, exists: Callable[[KnownApp], Awaitable[bool]], *, records: bool, clock: Callable[[], float] = monotonic
+    ) -> None:
+        self._context, self._exists, self._clock = context, exists, clock
+        self._reported_at = clock() + REPORTED
         self._record_waits = operations.RECORD_WAITS if records else 0
         self._rounds = self._deleted = 0
 
@@ -39,6 +50,7 @@ class Upkeep:
             self._every(ends, LOOKS_EVERY, self.look),
             self._every(ends, DELETES_EVERY, self.delete),
             self._every(ends, EXPIRES_EVERY, self.expire),
+            self._every(ends, SESSIONS_EVERY, self.end_sessions),
         )
 
     async def start(self) -> None:
@@ -97,6 +109,36 @@ class Upkeep:
             await put("", operations.forget_counts)
             await anyio.to_thread.run_sync(self._context.store.give_back)
             self._deleted = 0
+
+    async def end_sessions(self) -> None:
+        """Ends conversations that are silent for too long, have moved, or whose App has no sessions any more."""
+        put, apps, store, now = self._context.committer.put, self._context.apps, self._context.store, self._clock()
+        if self._context.not_ready:
+            self._reported_at = now + REPORTED
+            return
+        try:
+            kept = await anyio.to_thread.run_sync(store.kept_sessions)
+            known = await anyio.to_thread.run_sync(store.apps) if kept else ()
+        except Unavailable:
+            self._reported_at = now + REPORTED
+            raise
+        deleted = {uid for uid, _, _, is_missing in known if is_missing}
+        for each in kept:
+            app, uid = apps.get(each.app_uid), each.app_uid
+            if app is None and uid not in deleted:
+                continue
+            if app is None or app.sessions is None:
+                while await put("", partial(sessions.end_all, app_uid=uid)):
+                    pass
+                continue
+            if each.moved:
+                await end_moved(self._context, uid)
+            idle = app.sessions.idle
+            if now >= self._reported_at and each.oldest < store.clock() - idle * MICROSECONDS:
+                while await put("", partial(sessions.end_idle, app_uid=uid, idle=idle)):
+                    pass
+        if await anyio.to_thread.run_sync(store.has_past_turns):
+            await put("", sessions.forget_turns)
 
     async def look(self) -> None:
         """Checks the disk and the store, and updates health and metrics."""

@@ -19,12 +19,16 @@ from dynamiq_recorder.http import body
 from dynamiq_recorder.ingest.shares import Source
 from dynamiq_recorder.journal.http.context import Caller, Context
 from dynamiq_recorder.journal.model import Asks, End, NewEvent, NewQuestion, NewRun, Pause, Save, State
+from dynamiq_recorder.journal.placement import PlacedRow, Placement, Taken, hash_of
 from dynamiq_recorder.journal.question import Content, Input
 from dynamiq_recorder.store.texts import clean
 
 INPUT_MAX = 1024 * 1024
 """Most bytes of an input."""
 SAVES_BODY_MAX, SMALL_MAX = 16 * 1024 * 1024, 64 * 1024
+SEEN_MAX, PLACEMENT_MAX = 512 * 1024, 1024 * 1024
+SEEN_MOST, ROWS_MOST = 5_000, 2_000
+"""Most conversations of one report, and most pins of a placement."""
 BODIES_EACH, LARGE = 64, 256 * 1024
 """Most bodies of one caller at a time, and the bytes from which on one is parsed in a thread."""
 SAVES_MOST = 500
@@ -39,6 +43,7 @@ Word = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Pins = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -183,8 +188,11 @@ class RunBody(msgspec.Struct, frozen=True):
     claim: bool = False
     paused: PausedBody | None = None
 
-    def new_run(self) -> NewRun:
-        """Raises HttpProblem 400, 413 and 422."""
+    def new_run(self, *, keeps_sessions: bool = False) -> NewRun:
+        """Returns the run. `keeps_sessions`: True if its App has sessions.
+
+        Raises HttpProblem 400, 413 and 422.
+        """
         data, paused = bytes(self.input), self.paused
         if self.claim and paused is not None:
             raise invalid_field("claim", "must be false for a run that pauses")
@@ -202,6 +210,7 @@ class RunBody(msgspec.Struct, frozen=True):
             request_hash=_cleaned(self.request_hash),
             user_id=_cleaned(self.user_id),
             session_id=_cleaned(self.session_id),
+            session=hash_of(self.session_id) if self.session_id and keeps_sessions else None,
             trigger=_cleaned(self.trigger),
             tags=tuple(map(clean, self.tags)),
             headers={clean(name): clean(value) for name, value in self.headers.items()},
@@ -244,6 +253,51 @@ class HoldBody(msgspec.Struct, frozen=True):
     pins: Pins
     reason: Annotated[str, msgspec.Meta(pattern="^[A-Z][A-Za-z]{0,63}$")]
     cancel: bool = False
+
+
+class SessionBody(msgspec.Struct, frozen=True):
+    """The body of a question whose a conversation is."""
+
+    instance: Name
+
+
+class SeenBody(msgspec.Struct, frozen=True):
+    """The body of a report of turns. `sessions`: milliseconds since the last one, by conversation."""
+
+    instance: Name
+    sessions: Annotated[dict[Hash, Count], msgspec.Meta(max_length=SEEN_MOST)]
+
+
+class WakeBody(msgspec.Struct, frozen=True):
+    """The body of a turn that waits for a pod of these pins."""
+
+    instance: Name
+    pins: Pins
+
+
+class PlacedRowBody(msgspec.Struct, frozen=True):
+    sequence: Count
+    service: Name | None = None
+    workflow_hash: Name | None = None
+
+
+class TakenBody(msgspec.Struct, frozen=True):
+    pins: Pins
+    before: Time
+
+
+class PlacementBody(msgspec.Struct, frozen=True):
+    """The body of the placement of an App's conversations."""
+
+    live: Pins | None = None
+    rows: Annotated[dict[Pins, PlacedRowBody], msgspec.Meta(max_length=ROWS_MOST)] = {}
+    closed: Annotated[tuple[Pins, ...], msgspec.Meta(max_length=ROWS_MOST)] = ()
+    taken: TakenBody | None = None
+
+    def placement(self) -> Placement:
+        rows = {pins: PlacedRow(each.sequence, _cleaned(each.service), _cleaned(each.workflow_hash)) for pins, each in self.rows.items()}
+        taken = Taken(self.taken.pins, _microseconds(self.taken.before) or 0) if self.taken is not None else None
+        return Placement(self.live, rows, tuple(sorted(set(self.closed))), taken)
 
 
 @contextlib.asynccontextmanager

@@ -38,7 +38,8 @@ async def accept(request: Request) -> Response:
     limits = Limits(of_app=caller.app.durable.open_most, of_namespace=context.namespace_bytes)
     async with bodies.read(context, request, caller, bodies.RunBody, bodies.SAVES_BODY_MAX) as body:
         began = time.monotonic()
-        operation = partial(operations.accept, place=place, new=body.new_run(), limits=limits, claims=body.claim)
+        new = body.new_run(keeps_sessions=caller.app.sessions is not None)
+        operation = partial(operations.accept, place=place, new=new, limits=limits, claims=body.claim)
         accepted = await context.committer.put(place.namespace, operation)
     context.metrics.accept_seconds.observe(time.monotonic() - began)
     if accepted.claim is not None:
@@ -58,8 +59,10 @@ async def claim(request: Request) -> Response:
         pass  # its room is not held while the poll waits
     key = work_key(uid, place.pins)
     # A thousand pods at rest ask fifty times a second: those that can get nothing cost neither a read nor a commit.
-    if not context.notices.is_quiet(key) and not await context.read(caller, context.store.has_runs, uid):
-        return Json(answers.claims([], 0, UNUSED_WAITS))
+    # One of an App with sessions may get a run of a conversation, which another pod accepted.
+    may_get = caller.app.sessions is not None or context.notices.is_quiet(key)
+    if not may_get and not await context.read(caller, context.store.has_runs, uid):
+        return Json(answers.claims([], 0, UNUSED_WAITS, sessions=False))
 
     held: int | None = body.held
 
@@ -76,7 +79,8 @@ async def claim(request: Request) -> Response:
     context.metrics.claims.inc(len(taken))
     for each in (waited for run in taken for waited in run.answer_waits):
         context.metrics.answers_wait_seconds.observe(each / MICROSECONDS)
-    return Json(answers.claims(taken, caller.app.durable.wait, 0))
+    app = context.apps.get(uid) or caller.app  # its sessions may be newer than the poll
+    return Json(answers.claims(taken, app.durable.wait, 0, sessions=app.sessions is not None))
 
 
 async def save(request: Request) -> Response:
