@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import socket
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,6 +12,7 @@ from urllib.parse import quote
 import aiohttp
 
 from dynamiq_runtime.recorder_client import Recorder, Trust
+from dynamiq_runtime.sockets import lasting
 
 CONNECT_WITHIN = 3.0  # seconds; the journal's pod may just be gone
 IDLE_FOR = 1.0  # seconds for which a connection is kept, so that few lead to a journal that is gone
@@ -44,11 +45,11 @@ class JournalRefusedError(Exception):
 class Journal:
     """The journal as one pod of an App sees it. Every method raises JournalAwayError and JournalRefusedError.
 
-    `instance`: the id of this process.
+    `instance`: the id of this process. `mentions_sessions`: set by an answer that says that the App has conversations.
     """
 
     def __init__(self, address: Recorder, app_id: str) -> None:
-        self.instance = str(uuid.uuid4())
+        self.instance, self.mentions_sessions = str(uuid.uuid4()), asyncio.Event()
         self._address, self._trust = address, Trust(address)
         self._app = f"/v1/apps/{quote(app_id, safe='')}"
         self._session: aiohttp.ClientSession | None = None
@@ -91,7 +92,26 @@ class Journal:
         """Claims at most `free` runs of this pod's pins. Returns them, and the seconds until the next claim. `held`: runs that it has."""
         body = {"instance": self.instance, "free": free, "held": held, "wait": wait}
         answer = await self._ask("POST", "/claims", body=body, within=wait + POLL_MARGIN)
+        if answer.get("sessions"):
+            self.mentions_sessions.set()
         return answer["data"], float(answer["next_seconds"])
+
+    async def session(self, session: str) -> Json:
+        """Returns whose a conversation is, this pod's pins' if nobody's, and the epoch. `session`: its digest, hexadecimal."""
+        return await self._ask("PUT", f"/sessions/{session}", body={"instance": self.instance})
+
+    async def seen(self, sessions: Mapping[str, int]) -> Json:
+        """Reports milliseconds since the last turn of conversations. Returns the epoch."""
+        return await self._ask("POST", "/sessions/seen", body={"instance": self.instance, "sessions": sessions}, within=SAVE_WITHIN)
+
+    async def wake(self, pins: str) -> None:
+        """Tells that a turn waits for a pod of these pins."""
+        await self._ask("POST", "/sessions/wake", body={"instance": self.instance, "pins": pins})
+
+    async def sessions_policy(self, after: str | None, wait: float) -> Json:
+        """Returns the rules for conversations and the placement of rows; at once if their version is another one than `after`."""
+        query = [("wait", f"{wait:g}"), *([("after", after)] if after is not None else [])]
+        return await self._ask("GET", "/sessions/policy", query=query, within=wait + POLL_MARGIN)
 
     async def saves(self, saves: Sequence[Mapping[str, Any]]) -> list[Json]:
         """Commits what happened in several runs. Returns the result of each, in order."""
@@ -105,7 +125,7 @@ class Journal:
     ) -> Json:
         # Without a limit: long polls of many streams must not keep saves waiting.
         self._session = self._session or aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_FOR, socket_factory=_socket)
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_FOR, socket_factory=lasting(DEAD_AFTER))
         )
         try:
             headers = {"Content-Type": "application/json", **self._address.headers()}
@@ -123,16 +143,6 @@ class Journal:
                 return _checked(answer, await answer.read())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise JournalAwayError(f"{type(error).__name__}: {error}") from None
-
-
-def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    made = socket.socket(*address[:3])
-    made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in DEAD_AFTER:
-        if hasattr(socket, name):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return made
 
 
 def _checked(answer: aiohttp.ClientResponse, content: bytes) -> Json:

@@ -27,6 +27,7 @@ from dynamiq_runtime.journal import JournalAwayError, JournalRefusedError
 from dynamiq_runtime.keys import AccessKeys
 from dynamiq_runtime.questions import Unasked, unasked
 from dynamiq_runtime.requests import bearer, json_object, require_key
+from dynamiq_runtime.rows import PINS
 from dynamiq_runtime.run import Run
 from dynamiq_runtime.segments import CallSegment
 
@@ -68,6 +69,8 @@ class RunsApi:
         if _size(parsed.input) > INPUT_LIMIT:
             raise too_large(INPUT_LIMIT)
         run = await background.accept(self._new(request, parsed, str(uuid.uuid4()), key=_idempotency_key(request)))
+        if run.get("pins"):
+            request[PINS] = run["pins"]  # of its conversation, which may be on another version
         return web.json_response({"data": _shown(run)}, status=202)
 
     def steps(self, run: Run) -> Steps:
