@@ -106,6 +106,30 @@ class OpenQuestion(InputRequest):
     session_id: str | None = None
 
 
+class CallbackState(StrEnum):
+    """The state of a callback."""
+
+    PENDING = "pending"
+    """Its run has not ended, or it is tried again."""
+    DELIVERED = "delivered"
+    """Its receiver has answered with a status from 200 to 299."""
+    FAILED = "failed"
+    """Its receiver refused it, or did not take it for a day."""
+
+
+class RunCallback(Shape):
+    """A callback of a background run, which is sent once the run has ended. Its URL and token are shown to nobody."""
+
+    n: Annotated[int, Field(description="Its place among the callbacks of the run, from 0.")]
+    host: str
+    state: CallbackState
+    tries: int
+    status: Annotated[int | None, Field(description="The status of the last answer.")] = None
+    error: Annotated[str | None, Field(description="Why the last attempt had no answer, or none that counts.")] = None
+    last_at: Annotated[str | None, Field(description="When its last attempt ended.")] = None
+    next_at: Annotated[str | None, Field(description="When it is tried again.")] = None
+
+
 class BackgroundRun(Shape):
     """A background run. It ends on the pins that it began with."""
 
@@ -137,6 +161,7 @@ class BackgroundRun(Shape):
     resume_at: Annotated[str | None, Field(description="When it goes on by itself, if it waits for a time.")] = None
     hold_reason: Annotated[str | None, Field(description="Why it is held, such as Rejected.")] = None
     input_requests: Annotated[tuple[InputRequest, ...], Field(description="Its open questions; empty in a list.")] = ()
+    callbacks: Annotated[tuple[RunCallback, ...], Field(description="Its callbacks; empty in a list.")] = ()
     input: Annotated[Any, Field(description="null without the right to apps/runcontents.")] = None
     output: Annotated[Any, Field(description="null without the right to apps/runcontents, or before its end.")] = None
     content_omitted: Annotated[
