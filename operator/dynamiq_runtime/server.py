@@ -88,22 +88,12 @@ class Server:
         self._relay = Relay(settings.recorder, settings.app_id)
         self._runs = RunExecutor(settings, self._threads, self._metrics, self._traces, self._recording)
         self._activity = Activity()
-        self._background = None
+        self._durable = None
         if settings.journal is not None and keys is not None:
-            from dynamiq_runtime.background import BackgroundRuns
-            from dynamiq_runtime.journal import Journal
+            from dynamiq_runtime.durable import Durable
 
-            journal, most = Journal(settings.journal, settings.app_id), max(1, settings.concurrent_runs // 2)
-            self._background = BackgroundRuns(
-                journal,
-                self._runs,
-                self._threads,
-                self._activity,
-                (settings.pins, settings.flow_hash),
-                most=most,
-                timeout=settings.run_timeout,
-            )
-        self._runs_api = RunsApi(self._background, keys)
+            self._durable = Durable(settings, settings.journal, self._runs, self._threads, self._activity)
+        self._runs_api = RunsApi(self._durable, keys)
         # As many bytes as the runs under way may have: any more would only wait for one of them.
         self._bodies = Bodies(max(settings.concurrent_runs, BODIES_LEAST) * settings.body_limit)
         self._uploads, self._origins = Uploads(), Origins(settings.origins)
@@ -138,14 +128,14 @@ class Server:
         """Becomes ready, and runs with `engine`."""
         self._engine = engine
         self._activity.begin()
-        if self._background is not None:
-            self._background.begin(engine)
+        if self._durable is not None:
+            self._durable.begin(engine)
 
     async def drain(self) -> None:
         """Reports not ready and waits for the runs in progress, at most the drain time. The remaining callers get an error."""
         self._draining = True
-        if self._background is not None:
-            self._background.drain()
+        if self._durable is not None:
+            self._durable.drain()
         # Kept connections are closed meanwhile: their callers only move to another pod once their connection has closed.
         if self._following is not None:
             self._following.cancel()
@@ -153,8 +143,8 @@ class Server:
         try:
             await asyncio.wait_for(self._activity.wait_until_none(), self._settings.drain)
         except TimeoutError:
-            if self._background is not None:
-                await self._background.hand_back()
+            if self._durable is not None:
+                await self._durable.runs.hand_back()
             log("runs were cut off: the drain time is over", level="warning", runs=self._activity.in_flight)
             self._threads.cut_off()
         with contextlib.suppress(TimeoutError):
@@ -166,8 +156,8 @@ class Server:
         """Refuses connections from now on, and sends the remaining traces and records."""
         if self._following is not None:
             self._following.cancel()
-        if self._background is not None:
-            await self._background.close()
+        if self._durable is not None:
+            await self._durable.close()
         await self._web.cleanup()
         await self._metrics_server.close()
         await self._relay.close()
@@ -219,11 +209,12 @@ class Server:
             self._uploads.release(parsed.files)
 
     async def _accept(self, request: web.Request, parsed: RunRequest, *, is_run: bool, verifies: bool) -> web.Response:
-        if not is_run:
-            raise bad_request({"background": "is a field of POST /v1/runs"})
+        if not is_run and not parsed.is_async:
+            raise bad_request({"background": 'is a field of POST /v1/runs: send `execution_mode`: "async"'})
         if verifies:
             raise HttpError(403, "not_verified", "a smoke test has no runs in the background")
-        return await self._runs_api.accept(request, parsed)
+        run = await self._runs_api.accept(request, parsed)
+        return web.json_response({"data": run} if is_run else {"id": run["id"], "status": "accepted"}, status=202)
 
     async def _answered(
         self, request: web.Request, parsed: RunRequest, engine: Engine, *, is_run: bool, verifies: bool
