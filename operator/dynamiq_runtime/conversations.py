@@ -82,6 +82,9 @@ class Conversations:
         self._woken: dict[str, float] = {}
         self._many = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._mentioned = asyncio.Event()
+        """Set by an answer that says that the App has conversations."""
+        journal.hears.append(lambda answer: self._mentioned.set() if answer.get("sessions") is True else None)
 
     def begin(self) -> None:
         """Reads the policy, and follows it if there is one."""
@@ -247,8 +250,8 @@ class Conversations:
                 continue
             if self.policy is None:
                 version = None
-                self._journal.mentions_sessions.clear()
-                await self._journal.mentions_sessions.wait()
+                self._mentioned.clear()
+                await self._mentioned.wait()
 
     def _apply(self, answer: Mapping[str, Any]) -> None:
         self._epoch = answer["epoch"]

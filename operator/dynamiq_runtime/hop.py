@@ -69,6 +69,10 @@ class Turns:
         self._client: aiohttp.ClientSession | None = None
         self._ends: set[asyncio.Future[str]] = set()
 
+    def row_of(self, pins: str | None) -> int | None:
+        """Returns the newest row of some pins; None if it is unknown, or there are no conversations."""
+        return self._conversations.row_of(pins)
+
     async def answered(
         self, request: web.Request, parsed: RunRequest, here: Callable[[], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:

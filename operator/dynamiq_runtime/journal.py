@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -45,14 +44,15 @@ class JournalRefusedError(Exception):
 class Journal:
     """The journal as one pod of an App sees it. Every method raises JournalAwayError and JournalRefusedError.
 
-    `instance`: the id of this process. `mentions_sessions`: set by an answer that says that the App has conversations.
+    `instance`: the id of this process. `hears`: each is called with every answer to a claim, and every result of a save.
     """
 
     def __init__(self, address: Recorder, app_id: str) -> None:
-        self.instance, self.mentions_sessions = str(uuid.uuid4()), asyncio.Event()
+        self.instance = str(uuid.uuid4())
         self._address, self._trust = address, Trust(address)
         self._app = f"/v1/apps/{quote(app_id, safe='')}"
         self._session: aiohttp.ClientSession | None = None
+        self.hears: list[Callable[[Json], None]] = []
 
     async def close(self) -> None:
         """Closes its connections."""
@@ -92,8 +92,7 @@ class Journal:
         """Claims at most `free` runs of this pod's pins. Returns them, and the seconds until the next claim. `held`: runs that it has."""
         body = {"instance": self.instance, "free": free, "held": held, "wait": wait}
         answer = await self._ask("POST", "/claims", body=body, within=wait + POLL_MARGIN)
-        if answer.get("sessions"):
-            self.mentions_sessions.set()
+        self._tell(answer)
         return answer["data"], float(answer["next_seconds"])
 
     async def session(self, session: str) -> Json:
@@ -118,7 +117,22 @@ class Journal:
         results: list[Json] = (await self._ask("POST", "/saves", body={"instance": self.instance, "saves": saves}, within=SAVE_WITHIN))[
             "data"
         ]
+        self._tell(*results)
         return results
+
+    async def callback_claims(self, free: int) -> tuple[list[Json], float | None]:
+        """Claims at most `free` due callbacks of the App. Returns them, and the seconds until the next one is due; None if none is."""
+        answer = await self._ask("POST", "/callbacks/claims", body={"instance": self.instance, "free": free}, within=SAVE_WITHIN)
+        return answer["data"], answer["next_seconds"]
+
+    async def callback_results(self, results: Sequence[Mapping[str, Any]]) -> None:
+        """Reports what came of claimed callbacks. One that another process has by now is not changed."""
+        await self._ask("POST", "/callbacks/results", body={"instance": self.instance, "results": results})
+
+    def _tell(self, *answers: Json) -> None:
+        for hear in self.hears:
+            for answer in answers:
+                hear(answer)
 
     async def _ask(
         self, method: str, path: str, *, body: object = None, query: Sequence[tuple[str, str]] = (), within: float = READ_WITHIN

@@ -87,30 +87,13 @@ class Server:
         self._relay = Relay(settings.recorder, settings.app_id)
         self._runs = RunExecutor(settings, self._threads, self._metrics, self._traces, self._recording)
         self._activity = Activity()
-        self._background, self._conversations, self._turns = None, None, None
+        self._durable = None
         if settings.journal is not None and keys is not None:
-            from dynamiq_runtime.background import BackgroundRuns
-            from dynamiq_runtime.journal import Journal
+            from dynamiq_runtime.durable import Durable
 
-            journal, most = Journal(settings.journal, settings.app_id), max(1, settings.concurrent_runs // 2)
-            self._background = BackgroundRuns(
-                journal,
-                self._runs,
-                self._threads,
-                self._activity,
-                (settings.pins, settings.flow_hash),
-                most=most,
-                timeout=settings.run_timeout,
-            )
-            if settings.pins and settings.app_id:
-                from dynamiq_runtime.conversations import Conversations
-                from dynamiq_runtime.hop import Turns
-
-                self._conversations = Conversations(journal, settings.pins, self._metrics)
-                self._turns = Turns(
-                    self._conversations, settings.app_id, self._metrics, most=settings.concurrent_runs + settings.queued_runs
-                )
-        self._runs_api = RunsApi(self._background, keys)
+            self._durable = Durable(settings, settings.journal, self._runs, self._threads, self._activity, self._metrics)
+        self._turns = self._durable.turns if self._durable is not None else None
+        self._runs_api = RunsApi(self._durable, keys)
         # As many bytes as the runs under way may have: any more would only wait for one of them.
         self._bodies = Bodies(max(settings.concurrent_runs, BODIES_LEAST) * settings.body_limit)
         self._uploads, self._origins = Uploads(), Origins(settings.origins)
@@ -145,16 +128,14 @@ class Server:
         """Becomes ready, and runs with `engine`."""
         self._engine = engine
         self._activity.begin()
-        if self._background is not None:
-            self._background.begin(engine)
-        if self._conversations is not None:
-            self._conversations.begin()
+        if self._durable is not None:
+            self._durable.begin(engine)
 
     async def drain(self) -> None:
         """Reports not ready and waits for the runs in progress, at most the drain time. The remaining callers get an error."""
         self._draining = True
-        if self._background is not None:
-            self._background.drain()
+        if self._durable is not None:
+            self._durable.drain()
         # Kept connections are closed meanwhile: their callers only move to another pod once their connection has closed.
         if self._following is not None:
             self._following.cancel()
@@ -162,8 +143,8 @@ class Server:
         try:
             await asyncio.wait_for(self._activity.wait_until_none(), self._settings.drain)
         except TimeoutError:
-            if self._background is not None:
-                await self._background.hand_back()
+            if self._durable is not None:
+                await self._durable.runs.hand_back()
             log("runs were cut off: the drain time is over", level="warning", runs=self._activity.in_flight)
             self._threads.cut_off()
             if self._turns is not None:
@@ -177,11 +158,8 @@ class Server:
         """Refuses connections from now on, and sends the remaining traces and records."""
         if self._following is not None:
             self._following.cancel()
-        if self._conversations is not None and self._turns is not None:
-            await self._conversations.close()
-            await self._turns.close()
-        if self._background is not None:
-            await self._background.close()
+        if self._durable is not None:
+            await self._durable.close()
         await self._web.cleanup()
         await self._metrics_server.close()
         await self._relay.close()
@@ -237,11 +215,12 @@ class Server:
             self._uploads.release(parsed.files)
 
     async def _accept(self, request: web.Request, parsed: RunRequest, *, is_run: bool, verifies: bool) -> web.Response:
-        if not is_run:
-            raise bad_request({"background": "is a field of POST /v1/runs"})
+        if not is_run and not parsed.is_async:
+            raise bad_request({"background": 'is a field of POST /v1/runs: send `execution_mode`: "async"'})
         if verifies:
             raise HttpError(403, "not_verified", "a smoke test has no runs in the background")
-        return await self._runs_api.accept(request, parsed)
+        run = await self._runs_api.accept(request, parsed)
+        return web.json_response({"data": run} if is_run else {"id": run["id"], "status": "accepted"}, status=202)
 
     async def _answered(
         self, request: web.Request, parsed: RunRequest, engine: Engine, *, is_run: bool, verifies: bool
@@ -376,9 +355,9 @@ class Server:
 
     def _row_of(self, request: web.Request) -> int | None:
         """Returns the row that an answer names: of the call's conversation, else of this pod's pins; None without conversations."""
-        if (row := request.get(ROW)) is not None or self._conversations is None or request.path in PROBES:
+        if (row := request.get(ROW)) is not None or self._turns is None or request.path in PROBES:
             return row
-        return self._conversations.row_of(request.get(PINS, self._settings.pins))
+        return self._turns.row_of(request.get(PINS, self._settings.pins))
 
 
 def _internal(error: Exception) -> HttpError:
