@@ -122,9 +122,10 @@ class Work:
         """The end of a lease that begins now."""
         return self.of_leases + LEASE * MICROSECONDS
 
-    def load(self, condition: str, parameters: Sequence[object] = ()) -> list[Run]:
-        """Returns runs that are about to be changed. `condition`: SQL after WHERE."""
-        sql = f"SELECT {COLUMNS} FROM run WHERE {condition}{self.connection.locking}"  # noqa: S608 - our own names
+    def load(self, condition: str, parameters: Sequence[object] = (), *, skips: bool = False) -> list[Run]:
+        """Returns runs that are about to be changed. `condition`: SQL after WHERE. `skips`: without those that another replica is changing."""
+        locks = self.connection.skipping if skips else self.connection.locking
+        sql = f"SELECT {COLUMNS} FROM run WHERE {condition}{locks}"  # noqa: S608 - our own names
         return [run_of(self.database, line) for line in self.connection.all(sql, parameters)]
 
     def by_ids(self, app_uid: str, run_ids: Iterable[str]) -> dict[str, Run]:

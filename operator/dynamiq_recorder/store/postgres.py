@@ -76,6 +76,7 @@ class PostgresConnection:
 
     looked_up = "JOIN LATERAL (SELECT * FROM runs WHERE runs.key = i.key OFFSET 0) r ON true"
     locking = " FOR UPDATE"
+    skipping = " FOR UPDATE SKIP LOCKED"
     fence = " OFFSET 0"
     weighed = False
 
@@ -116,6 +117,8 @@ class PostgresConnection:
             return self._escaping.escape_literal(value.encode())
         if isinstance(value, (int, float)):
             return repr(value).encode()
+        if isinstance(value, bytes):
+            return b"'\\x" + value.hex().encode() + b"'::bytea"
         raise TypeError(f"{type(value).__name__} is nothing to tell a database")
 
     def finish(self) -> None:
@@ -180,6 +183,9 @@ class PostgresConnection:
 
     def keys_of(self, lines: Sequence[Cell], count: int) -> Sequence[int]:  # noqa: ARG002 - there are so many
         return [line[0] for line in lines]
+
+    def holds(self, name: str) -> bool:
+        return bool(self.all("SELECT pg_try_advisory_xact_lock(?)", (lock_number(name),))[0][0])
 
     def hold_schema(self) -> None:
         self.ask(self._locks([_SCHEMA], _ALONE))
