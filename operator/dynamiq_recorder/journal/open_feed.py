@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from time import monotonic
 
 import anyio.to_thread
@@ -23,6 +23,8 @@ whose threads are all in use asks for none.
 EVERY = 1.0
 """Seconds between two reads of the counts."""
 VERSION_KEY: Key = ("version",)
+Pins = tuple[str, str]
+"""An App's uid, and pins of it."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -30,19 +32,27 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     version: str
     runs: tuple[Open, ...]
-    polled: frozenset[tuple[str, str]]
+    polled: frozenset[Pins]
 
 
 class OpenFeed:
-    """The newest counts. `read`: reads them from the store, in a thread."""
+    """The newest counts. `read`: reads them from the store, in a thread. `share`: as the store's `share_polled`."""
 
-    def __init__(self, read: Callable[[], tuple[Open, ...]], notices: Notices, clock: Callable[[], float] = monotonic) -> None:
-        self._read, self._notices, self._clock = read, notices, clock
+    def __init__(
+        self,
+        read: Callable[[], tuple[Open, ...]],
+        notices: Notices,
+        clock: Callable[[], float] = monotonic,
+        share: Callable[[frozenset[Pins]], frozenset[Pins]] | None = None,
+    ) -> None:
+        self._read, self._notices, self._clock, self._share = read, notices, clock, share
         # A name of this process: versions of an earlier one are no versions of it.
         self._process, self._count = uuid.uuid4().hex[:8], 0
-        self._polling: Counter[tuple[str, str]] = Counter()
-        self._polled: dict[tuple[str, str], float] = {}
+        self._polling: Counter[Pins] = Counter()
+        self._polled: dict[Pins, float] = {}
         """When the last poll ended."""
+        self._elsewhere: dict[Pins, float] = {}
+        """When another replica last had a poll."""
         self.is_stale = True
         """True if runs have changed since the last read."""
         self.snapshot: Snapshot | None = None
@@ -67,19 +77,27 @@ class OpenFeed:
             except BaseException:
                 self.is_stale = True
                 raise
+        if self._share is not None:
+            elsewhere = await anyio.to_thread.run_sync(self._share, frozenset(self._polling.keys() | self._late(self._polled)))
+            self._elsewhere |= dict.fromkeys(elsewhere, self._clock())
         polled = self._polled_of(runs)
         if self.snapshot is None or (self.snapshot.runs, self.snapshot.polled) != (runs, polled):
             self._count += 1
             self.snapshot = Snapshot(f"{self._process}-{self._count}", runs, polled)
             self._notices.notify([VERSION_KEY])
 
-    def _polled_of(self, runs: tuple[Open, ...]) -> frozenset[tuple[str, str]]:
+    def _polled_of(self, runs: tuple[Open, ...]) -> frozenset[Pins]:
+        busy = {(each.app_uid, each.pins) for each in runs if each.state is State.RUNNING}
+        asked = self._late(self._polled, busy) | self._late(self._elsewhere, busy)
+        return frozenset((self._polling.keys() | asked) & {(each.app_uid, each.pins) for each in runs})
+
+    def _late(self, polled: dict[Pins, float], busy: Set[Pins] = frozenset()) -> set[Pins]:
+        """Returns pins that count as polled after their last poll. It forgets older ones."""
         now = self._clock()
         self._polling = +self._polling
-        self._polled = {key: at for key, at in self._polled.items() if now - at <= BUSY_FOR}
-        busy = {(each.app_uid, each.pins) for each in runs if each.state is State.RUNNING}
-        late = {key for key, at in self._polled.items() if now - at <= (BUSY_FOR if key in busy else POLLED_FOR)}
-        return frozenset((self._polling.keys() | late) & {(each.app_uid, each.pins) for each in runs})
+        for key in [key for key, at in polled.items() if now - at > BUSY_FOR]:
+            del polled[key]
+        return {key for key, at in polled.items() if now - at <= (BUSY_FOR if key in busy else POLLED_FOR)}
 
     async def run(self, ends: asyncio.Event, refused: Callable[[Exception], None]) -> None:
         """Refreshes once a second until the end. `refused`: called with an error."""

@@ -64,7 +64,7 @@ def test_a_journal_of_an_older_version_does_not_start_on_a_newer_store_and_pods_
     process.log.unlink()
     with pod(tmp_path / "pod", ECHO, process, token=POD) as served:
         assert process.start().wait(IN_TIME) == 1
-        assert "version 99 of its tables, and this journal knows up to 2: run the newer journal again" in process.log.read_text()
+        assert "version 99 of its tables, and this journal knows up to 3: run the newer journal again" in process.log.read_text()
         assert "Traceback" not in process.log.read_text()
         caller = Caller(served)
         for number in range(20):
