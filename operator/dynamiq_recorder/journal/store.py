@@ -88,6 +88,10 @@ class JournalStore:
             database.close()
             raise
 
+    @property
+    def database(self) -> Database:
+        return self._database
+
     def commit(self, work: Callable[[Work], T]) -> tuple[T, set[Key]]:
         """Executes operations in a transaction, which tells other replicas its news. Returns their result, and who is to be notified."""
 
@@ -196,6 +200,13 @@ def opened(address: str, wall: Callable[[], int] | None = None, ticks: Callable[
         return JournalStore(SqliteDatabase(path_of(address)), migrations("sqlite", PACKAGE), steady)
     database = PostgresDatabase(address, schema=SCHEMA)
     return JournalStore(database, migrations("postgres", PACKAGE), DatabaseClock() if wall is None else steady, Replica(address))
+
+
+def existing(address: str) -> JournalStore:
+    """Opens a store as `opened` does, but for a file that is missing. Raises WrongStore and Unavailable."""
+    if not is_shared(address) and not path_of(address).is_file():
+        raise WrongStore("there is no such store")
+    return opened(address)
 
 
 def is_shared(address: str) -> bool:
