@@ -57,7 +57,7 @@ class Kept:
     """A store and its clock. Each call is one transaction."""
 
     def __init__(self, store: JournalStore, clock: Clock) -> None:
-        self.store, self.clock, self.turns = store, clock, operations.Turns()
+        self.store, self.clock, self.turns = store, clock, store.turns
 
     def do(self, operation: Callable[[Work], Any]) -> Any:
         return self.store.commit(operation)[0]

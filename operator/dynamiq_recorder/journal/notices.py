@@ -33,6 +33,11 @@ class Notices:
             for event in self._waiting.get(key, ()):
                 event.set()
 
+    def notify_all(self) -> None:
+        """Notifies all polls: news of other replicas may have been missed."""
+        self._quiet = Recent(QUIET_MOST)
+        self.notify(list(self._waiting))
+
     def close(self) -> None:
         """Ends all waiting polls: the process ends."""
         self._is_closed = True

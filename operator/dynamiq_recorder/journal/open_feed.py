@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from math import inf
 from time import monotonic
 
@@ -26,6 +26,8 @@ EVERY = 1.0
 AGAIN = 5.0
 """Seconds between two reads while conversations have turns: these are counted by their time, and reports of them are no news."""
 VERSION_KEY: Key = ("version",)
+Pins = tuple[str, str]
+"""An App's uid, and pins of it."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -33,12 +35,15 @@ class Snapshot(msgspec.Struct, frozen=True):
 
     version: str
     runs: tuple[Open, ...]
-    polled: frozenset[tuple[str, str]]
+    polled: frozenset[Pins]
     sessions: SessionCounts = SessionCounts()
 
 
 class OpenFeed:
-    """The newest counts. `read`, `sessions`: read them from the store, in a thread. `sessions` is called on the loop for its read."""
+    """The newest counts. `read`, `sessions`: read them from the store, in a thread. `sessions` is called on the loop for its read.
+
+    `share`: as the store's `share_polled`.
+    """
 
     def __init__(
         self,
@@ -46,15 +51,18 @@ class OpenFeed:
         notices: Notices,
         clock: Callable[[], float] = monotonic,
         sessions: Callable[[], Callable[[], SessionCounts]] = lambda: SessionCounts,
+        share: Callable[[frozenset[Pins]], frozenset[Pins]] | None = None,
     ) -> None:
-        self._read, self._notices, self._clock, self._sessions = read, notices, clock, sessions
+        self._read, self._notices, self._clock, self._sessions, self._share = read, notices, clock, sessions, share
         self._again_at = inf
         """When conversations are to be counted again, also without news."""
         # A name of this process: versions of an earlier one are no versions of it.
         self._process, self._count = uuid.uuid4().hex[:8], 0
-        self._polling: Counter[tuple[str, str]] = Counter()
-        self._polled: dict[tuple[str, str], float] = {}
+        self._polling: Counter[Pins] = Counter()
+        self._polled: dict[Pins, float] = {}
         """When the last poll ended."""
+        self._elsewhere: dict[Pins, float] = {}
+        """When another replica last had a poll."""
         self.is_stale = True
         """True if runs have changed since the last read."""
         self.snapshot: Snapshot | None = None
@@ -82,20 +90,28 @@ class OpenFeed:
                 self.is_stale = True
                 raise
             self._again_at = self._clock() + _until_changed(sessions)
+        if self._share is not None:
+            elsewhere = await anyio.to_thread.run_sync(self._share, frozenset(self._polling.keys() | self._late(self._polled)))
+            self._elsewhere |= dict.fromkeys(elsewhere, self._clock())
         polled = self._polled_of(runs, sessions)
         if self.snapshot is None or (self.snapshot.runs, self.snapshot.polled, self.snapshot.sessions) != (runs, polled, sessions):
             self._count += 1
             self.snapshot = Snapshot(f"{self._process}-{self._count}", runs, polled, sessions)
             self._notices.notify([VERSION_KEY])
 
-    def _polled_of(self, runs: tuple[Open, ...], sessions: SessionCounts) -> frozenset[tuple[str, str]]:
+    def _polled_of(self, runs: tuple[Open, ...], sessions: SessionCounts) -> frozenset[Pins]:
+        busy = {(each.app_uid, each.pins) for each in runs if each.state is State.RUNNING}
+        asked = self._late(self._polled, busy) | self._late(self._elsewhere, busy)
+        counted = {(each.app_uid, each.pins) for each in runs} | {(each.app_uid, each.pins) for each in sessions.pins}
+        return frozenset((self._polling.keys() | asked) & counted)
+
+    def _late(self, polled: dict[Pins, float], busy: Set[Pins] = frozenset()) -> set[Pins]:
+        """Returns pins that count as polled after their last poll. It forgets older ones."""
         now = self._clock()
         self._polling = +self._polling
-        self._polled = {key: at for key, at in self._polled.items() if now - at <= BUSY_FOR}
-        busy = {(each.app_uid, each.pins) for each in runs if each.state is State.RUNNING}
-        late = {key for key, at in self._polled.items() if now - at <= (BUSY_FOR if key in busy else POLLED_FOR)}
-        counted = {(each.app_uid, each.pins) for each in runs} | {(each.app_uid, each.pins) for each in sessions.pins}
-        return frozenset((self._polling.keys() | late) & counted)
+        for key in [key for key, at in polled.items() if now - at > BUSY_FOR]:
+            del polled[key]
+        return {key for key, at in polled.items() if now - at <= (BUSY_FOR if key in busy else POLLED_FOR)}
 
     async def run(self, ends: asyncio.Event, refused: Callable[[Exception], None]) -> None:
         """Refreshes once a second until the end. `refused`: called with an error."""

@@ -24,6 +24,11 @@ FOR_DELETED = 3600 * MICROSECONDS
 """Microseconds for which the runs of a deleted App are kept."""
 ALONE_WAITS, TURN = 60 * MICROSECONDS, 90 * MICROSECONDS
 """Microseconds after which a pod makes room for a run that is to be alone, and for which it has the turn after it asked."""
+SILENT = 12 * MICROSECONDS
+"""Microseconds after its last sign of life from which on a replica counts as ended: it gives one each five seconds."""
+REPLICA = "replica/"
+"""The beginning of the names of the notes in which replicas give their signs of life."""
+REPLICAS = f"name LIKE '{REPLICA}%'"
 RECORD_WAITS = 7 * 86_400 * MICROSECONDS
 """Microseconds for which a run that has not reached the recorder is kept."""
 
@@ -37,15 +42,15 @@ class Turns:
     def __init__(self) -> None:
         self._pods: dict[tuple[str, str], tuple[str, int]] = {}
 
-    def is_of(self, place: Place, now: int) -> bool:
+    def is_of(self, work: Work, place: Place) -> bool:
         """Returns True if it is this pod's turn; it is, too, if no other pod that still asks has it."""
         pod, until = self._pods.get((place.app_uid, place.pins), ("", 0))
-        if pod != place.pod and until > now:
+        if pod != place.pod and until > work.now:
             return False
-        self._pods[place.app_uid, place.pins] = (place.pod, now + TURN)
+        self._pods[place.app_uid, place.pins] = (place.pod, work.now + TURN)
         return True
 
-    def end(self, place: Place) -> None:
+    def end(self, work: Work, place: Place) -> None:  # noqa: ARG002 - of one process
         self._pods.pop((place.app_uid, place.pins), None)
 
 
@@ -144,11 +149,11 @@ def _check_limits(work: Work, place: Place, new: NewRun, limits: Limits, size: i
             ("SELECT coalesce(sum(size), 0) FROM space WHERE namespace = ?", (place.namespace,)),
         ]
     )
-    if int(tallied[0][0]) >= limits.of_app:
+    if int(tallied[0][0]) + work.added("tally", place.app_uid) >= limits.of_app:
         raise Refused("too_many_runs", f"the App has {limits.of_app} open runs, which is its limit: wait until some have ended")
-    if int(of_key[0][0]) >= limits.of_key:
+    if int(of_key[0][0]) + work.added("key_tally", place.app_uid, new.key) >= limits.of_key:
         raise Refused("too_many_runs", f"{limits.of_key} runs of this Access Key are open, which is the limit: wait until some have ended")
-    if int(taken[0][0]) + size > limits.of_namespace:
+    if int(taken[0][0]) + work.added("space", place.namespace) + size > limits.of_namespace:
         raise Refused("too_many_runs", "the runs of this namespace take all of its space in the journal: wait until some are deleted")
 
 
@@ -161,18 +166,18 @@ def claim(work: Work, place: Place, free: int, held: int | None, turns: Turns) -
     condition = "app_uid = ? AND pins = ? AND state = 'queued' AND alone = ? ORDER BY due, key LIMIT ?"
 
     def queued(alone: int, most: int) -> list[Run]:
-        return work.load(condition, (place.app_uid, place.pins, alone, most))
+        return work.load(condition, (place.app_uid, place.pins, alone, most), skips=True)
 
     runs, lone = queued(0, free), queued(1, 1)
     if not runs and not lone:
-        return None
+        return [] if _are_skipped(work, place) else None
     if held is None:
         held = _held(work, place) if lone else 0
     if held > 0:
-        if lone and lone[0].due < work.now - ALONE_WAITS and turns.is_of(place, work.now):
+        if lone and lone[0].due < work.now - ALONE_WAITS and turns.is_of(work, place):
             return []
     elif lone and (not runs or lone[0].due <= runs[0].due):
-        turns.end(place)
+        turns.end(work, place)
         runs = lone
     chosen: list[Run] = []
     for run in runs:
@@ -188,6 +193,12 @@ def claim(work: Work, place: Place, free: int, held: int | None, turns: Turns) -
         run.claim(place.pod, work.now, work.lease, asked)
     work.write(chosen)
     return claims
+
+
+def _are_skipped(work: Work, place: Place) -> bool:
+    """Returns True if another replica is changing queued runs: it may leave them queued."""
+    sql = "SELECT 1 FROM run WHERE app_uid = ? AND pins = ? AND state = 'queued' LIMIT 1"
+    return bool(work.connection.skipping and work.connection.all(sql, (place.app_uid, place.pins)))
 
 
 def _held(work: Work, place: Place) -> int:
@@ -262,15 +273,18 @@ def cancel(work: Work, app_uid: str, run_id: str, by: str | None) -> Run | None:
 def renew_leases(work: Work) -> None:
     """Gives every lease its full time from now on: pods could not renew theirs while no journal was there.
 
-    No queued run is due later than now: the wall clock may have gone back since.
+    No queued run is due later than now: the wall clock may have gone back since. While another replica serves, all of it stays.
     """
+    ((seen,),) = work.connection.all(f"SELECT max(value) FROM meta WHERE {REPLICAS}")  # noqa: S608 - our own names
+    if seen is not None and seen > work.now - SILENT:
+        return
     work.connection.do("UPDATE run SET lease_until = ? WHERE state = 'running'", (work.lease,))
     work.connection.do("UPDATE run SET due = ? WHERE state = 'queued' AND due > ?", (work.now, work.now))
 
 
 def sweep(work: Work, interruptions: Callable[[str], int]) -> tuple[int, bool]:
     """Takes runs from pods whose lease is over. Returns how many, and True if there may be more. `interruptions`: by which an App's run fails."""
-    runs = work.load("state = 'running' AND lease_until < ? ORDER BY lease_until LIMIT ?", (work.of_leases, PIECE))
+    runs = work.load("state = 'running' AND lease_until < ? ORDER BY lease_until LIMIT ?", (work.of_leases, PIECE), skips=True)
     for run in runs:
         run.interrupt(interruptions(run.app_uid), work.now)
     work.write(runs)
@@ -290,8 +304,10 @@ def close_app(work: Work, app_uid: str) -> bool:
 def delete_ended(work: Work, app_uid: str, keep: int, record_waits: int = RECORD_WAITS) -> tuple[int, bool]:
     """Deletes runs of an App that ended `keep` seconds ago, and are recorded or have waited too long for it (`record_waits`).
 
-    Runs of an App that was deleted an hour ago are deleted, too. Returns how many, and True if there may be more.
+    Runs of an App that was deleted an hour ago are deleted, too. Returns how many, and True if there may be more. One replica at a time does it.
     """
+    if not work.connection.holds(f"journal/delete/{app_uid}"):
+        return 0, False
     condition = "app_uid = ? AND ended_at < ? AND (recorded = 1 OR ended_at < ?)"
     parameters: list[object] = [app_uid, work.now - keep * MICROSECONDS, work.now - max(keep * MICROSECONDS, record_waits)]
     missing = work.connection.all("SELECT 1 FROM app WHERE uid = ? AND missing_since <= ?", (app_uid, work.now - FOR_DELETED))

@@ -27,6 +27,7 @@ from dynamiq_recorder.journal.committer import Committer
 from dynamiq_recorder.journal.epoch import ClusterCopy, Epoch, EpochMap
 from dynamiq_recorder.journal.http.app import create_app
 from dynamiq_recorder.journal.http.context import Context
+from dynamiq_recorder.journal.listening import Listener
 from dynamiq_recorder.journal.model import Placed, SessionCounts
 from dynamiq_recorder.journal.notices import Notices
 from dynamiq_recorder.journal.observed import Metrics, OpenRuns, OpenSessions
@@ -121,11 +122,15 @@ def context_of(options: Options, identity: Identity) -> Context:
     def sessions() -> Callable[[], SessionCounts]:
         return partial(_session_counts, store, identity.apps.with_sessions())
 
-    feed = OpenFeed(store.open_runs, notices, sessions=sessions)
+    feed = OpenFeed(store.open_runs, notices, sessions=sessions, share=store.share_polled if store.replica is not None else None)
 
     def notify(news: Iterable[Key]) -> None:
         feed.is_stale = feed.is_stale or OPEN_KEY in news
         notices.notify(news)
+
+    def notify_all() -> None:
+        feed.is_stale = True
+        notices.notify_all()
 
     identity.apps.sessions_changed = lambda uid: notify([placement_key(uid), OPEN_KEY])
     metrics.registry.register(OpenRuns(lambda: feed.snapshot.runs if feed.snapshot is not None else (), store.clock))
@@ -143,6 +148,8 @@ def context_of(options: Options, identity: Identity) -> Context:
         metrics=metrics,
         full_at=options.full_at,
         namespace_bytes=options.namespace_bytes,
+        turns=options.store.turns,
+        listener=Listener(options.store.replica, notify, notify_all) if options.store.replica is not None else None,
     )
 
 
@@ -166,12 +173,14 @@ async def run(options: Options, context: Context, identity: Identity, stopping: 
         context.feed.run(stopping, lambda error: log.warning("open runs cannot be counted: %s", error)),
         servers.read_again(*([certificate.refresh] if certificate is not None else [])),
     ]
+    if context.listener is not None:
+        beside.append(context.listener.run(stopping))
     if options.recorder is not None:
 
         async def app_exists(uid: str) -> bool:
             return identity.apps.get(uid) is not None or not identity.apps.is_listed
 
-        beside.append(Outbox(context.store, context.committer, context.metrics, options.recorder, app_exists).run(stopping))
+        beside.append(Outbox(context.store, context.committer, context.metrics, options.recorder, app_exists).run(stopping, context.leads))
     await servers.run(
         servers.Ports(options.host, options.port, options.health_port, options.metrics_port),
         create_app(context),

@@ -73,7 +73,7 @@ def question_of(line: Cell) -> Question:
     *known, content, answer = line
     fields: dict[str, Any] = dict(zip(ASKED, known, strict=True))
     fields |= {"kind": Asks(fields["kind"]), "used": bool(fields["used"])}
-    return Question(**fields, content=unpacked(content), answer=unpacked(answer) if answer is not None else None)
+    return Question(**fields, content=unpacked(content or b""), answer=unpacked(answer) if answer is not None else None)
 
 
 def packed(data: bytes) -> bytes:
@@ -120,15 +120,17 @@ class Work:
     def __init__(self, database: Database, connection: Connection, now: int, of_leases: int) -> None:
         self.database, self.connection, self.now, self.of_leases = database, connection, now, of_leases
         self.news: set[Key] = set()
+        self._counts: dict[tuple[str, tuple[str, ...], str], Counter[tuple[str, ...]]] = {}
 
     @property
     def lease(self) -> int:
         """The end of a lease that begins now."""
         return self.of_leases + LEASE * MICROSECONDS
 
-    def load(self, condition: str, parameters: Sequence[object] = ()) -> list[Run]:
-        """Returns runs that are about to be changed. `condition`: SQL after WHERE."""
-        sql = f"SELECT {COLUMNS} FROM run WHERE {condition}{self.connection.locking}"  # noqa: S608 - our own names
+    def load(self, condition: str, parameters: Sequence[object] = (), *, skips: bool = False) -> list[Run]:
+        """Returns runs that are about to be changed. `condition`: SQL after WHERE. `skips`: without those that another replica is changing."""
+        locks = self.connection.skipping if skips else self.connection.locking
+        sql = f"SELECT {COLUMNS} FROM run WHERE {condition}{locks}"  # noqa: S608 - our own names
         return [run_of(self.database, line) for line in self.connection.all(sql, parameters)]
 
     def by_ids(self, app_uid: str, run_ids: Iterable[str]) -> dict[str, Run]:
@@ -142,7 +144,8 @@ class Work:
         runs: dict[str, Run] = {}
         for part in pieces(identities):
             condition, values = self.connection.within("id", part)
-            runs |= {run.id: run for run in self.load(f"app_uid = ? AND {condition}", [app_uid, *values])}
+            # In one order, so that two transactions with the same runs do not wait for each other.
+            runs |= {run.id: run for run in self.load(f"app_uid = ? AND {condition} ORDER BY key", [app_uid, *values])}
         return runs
 
     def sizes(self, runs: Sequence[Run]) -> dict[int, dict[str, int]]:
@@ -159,7 +162,7 @@ class Work:
 
         `unused`: only questions that are open or have such an answer, and with their contents.
         """
-        content, which = ("content", " AND used = 0") if unused else ("x''", "")
+        content, which = ("content", " AND used = 0") if unused else ("NULL", "")
         found: dict[int, dict[str, Question]] = {run.key: {} for run in runs}
         for part in pieces(list(found)):
             condition, values = self.connection.within("run", part)
@@ -183,7 +186,7 @@ class Work:
             values = [getattr(run, name) for name in CHANGING]
             values = [int(value) if isinstance(value, bool) else value for value in values]
             if run.key:
-                self.connection.do(_UPDATE, [*values, run.key])
+                self.connection.tell(_UPDATE, [[*values, run.key]])
             else:
                 fixed = [self.database.id_in(run.id) if name == "id" else getattr(run, name) for name in FIXED]
                 run.key = int(self.connection.all(_INSERT, [*fixed, *values])[0][0])
@@ -250,13 +253,27 @@ class Work:
         self.add_to("space", ("namespace",), "size", space)
 
     def add_to(self, table: str, key: Sequence[str], column: str, changes: Mapping[tuple[str, ...], int]) -> None:
-        """Adds to counts, in one order of keys, so that two transactions never wait for each other."""
-        lines = [(*each, change) for each, change in sorted(changes.items()) if change]
-        names = ", ".join(key)
-        places = ", ".join("?" * (len(key) + 1))
-        sql = (
-            f"INSERT INTO {table} ({names}, {column}) VALUES ({places}) "  # noqa: S608 - our own names
-            f"ON CONFLICT ({names}) DO UPDATE SET {column} = {table}.{column} + excluded.{column}"
-        )
-        if lines:
-            self.connection.tell(sql, lines)
+        """Adds to counts, at the end of the transaction: others wait for the end of one that has changed a count."""
+        self._counts.setdefault((table, tuple(key), column), Counter()).update(changes)
+
+    def added(self, table: str, *of: str) -> int:
+        """Returns what this transaction has added to the counts of a table whose keys begin so."""
+        counts = [counter.items() for (name, _, _), counter in self._counts.items() if name == table]
+        return sum(change for items in counts for key, change in items if key[: len(of)] == of)
+
+    def finish(self) -> None:
+        """Writes the counts, in one order of tables and keys, so that two transactions never wait for each other."""
+        for (table, key, column), changes in sorted(self._counts.items()):
+            names, places = ", ".join(key), ", ".join("?" * (len(key) + 1))
+            more = (
+                f"INSERT INTO {table} ({names}, {column}) VALUES ({places}) "  # noqa: S608 - our own names
+                f"ON CONFLICT ({names}) DO UPDATE SET {column} = {table}.{column} + excluded.{column}"
+            )
+            # A line that this transaction deleted stays away.
+            less = f"UPDATE {table} SET {column} = {column} + ? WHERE {' AND '.join(f'{name} = ?' for name in key)}"  # noqa: S608
+            for each, change in sorted(changes.items()):
+                if change > 0:
+                    self.connection.tell(more, [(*each, change)])
+                elif change < 0:
+                    self.connection.tell(less, [(change, *each)])
+        self._counts.clear()

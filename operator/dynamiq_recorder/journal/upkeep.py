@@ -17,7 +17,8 @@ from dynamiq_recorder.identity.apps import Durable, KnownApp
 from dynamiq_recorder.journal import operations, sessions, waiting
 from dynamiq_recorder.journal.http.context import Context
 from dynamiq_recorder.journal.http.session_routes import end_moved
-from dynamiq_recorder.journal.model import MICROSECONDS
+from dynamiq_recorder.journal.model import MICROSECONDS, State
+from dynamiq_recorder.journal.tables import work_key
 from dynamiq_recorder.store.results import Unavailable
 
 SWEEPS_EVERY, LOOKS_EVERY, DELETES_EVERY, EXPIRES_EVERY, SESSIONS_EVERY = 1.0, 5.0, 60.0, 60.0, 15.0
@@ -142,6 +143,7 @@ class Upkeep:
 
     async def look(self) -> None:
         """Checks the disk and the store, and updates health and metrics."""
+        self._notify_again()
         health, metrics, store = self._context.health, self._context.metrics, self._context.store
         try:
             health.fullness = await anyio.to_thread.run_sync(store.fullness)
@@ -156,6 +158,13 @@ class Upkeep:
         metrics.store_is_ready.set(0 if wrong else 1)
         if health.fullness is not None:
             metrics.fullness.set(health.fullness)
+
+    def _notify_again(self) -> None:
+        """Lets pods ask for runs that stay queued, such as since a replica ended that was about to give them to a pod."""
+        feed = self._context.feed
+        if self._context.listener is not None and feed.snapshot is not None:
+            queued = {(each.app_uid, each.pins) for each in feed.snapshot.runs if each.state is State.QUEUED}
+            self._context.notices.notify([work_key(*each) for each in queued])
 
     @staticmethod
     async def _every(ends: asyncio.Event, seconds: float, work: Callable[[], Awaitable[None]]) -> None:
