@@ -1,4 +1,4 @@
-"""Two journals serve one PostgreSQL at once: what is committed at one is known at the other without a delay, and none undoes the other's work."""
+"""Two journals serve one PostgreSQL at once: what one commits is known at the other without a delay, and none undoes the other's work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from dynamiq_recorder.journal.store import opened
 from dynamiq_recorder.journal.tables import Work, run_key
 from tests.support import postgres
 from tests.support.journal import APP, ClusterEpoch, JournalStage, a_run
-from tests.support.journal_store import Clock, Kept, a_question, a_save, everything
+from tests.support.journal_store import Clock, Kept, a_new_run, a_question, a_save, everything
 from tests.support.waiting import eventually
 from tests.unit.journal.test_polls import a_claim, asking, open_after, wait_for_polls
 
@@ -137,6 +137,21 @@ def test_what_is_committed_while_a_replica_hears_nothing_is_known_once_it_hears_
     assert [each["run"]["id"] for each in answers[0].json()["data"]] == [run_id]
     for each in both:
         eventually("it listens again", partial(listens, each))
+
+
+def test_a_run_whose_news_were_lost_is_claimed_nevertheless(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as since the replica that was about to give it to a pod was killed."""
+    monkeypatch.setattr(upkeep, "LOOKS_EVERY", 0.1)
+    silent = Kept(opened(address), Clock())
+    monkeypatch.setattr(silent.store.replica, "tell", lambda *_: None)
+    with JournalStage(tmp_path, store=opened(address)) as journal:
+        journal.accept(claim=True)
+        with asking(journal, "POST", "claims", json=a_claim()) as answers:
+            wait_for_polls(journal, 1)
+            run_id = silent.accepted()
+            journal.accept(claim=True)  # so that runs are counted
+        assert [each["run"]["id"] for each in answers[0].json()["data"]] == [run_id]
+    silent.store.close()
 
 
 def test_one_of_two_leads_and_the_other_one_takes_over(both: tuple[JournalStage, JournalStage]) -> None:
@@ -270,24 +285,33 @@ def test_limits_hold_within_one_commit(kept: Kept, most: Limits) -> None:
     assert kept.do(accept_many) == 3
 
 
-def test_transactions_on_the_same_runs_and_counts_wait_for_each_other(stores: tuple[Kept, Kept]) -> None:
-    """Their lines are in opposite orders."""
-    places = [msgspec.structs.replace(APP, namespace=f"n{number}", app_uid=str(uuid.uuid4())) for number in range(8)]
-    runs = [(place, *stores[0].begun(place)) for place in places]
-    rounds = 10
+def test_transactions_on_the_same_runs_and_counts_end_none_of_each_other(address: str, clock: Clock) -> None:
+    """Each has the same lines in another order."""
+    first, second = (Kept(opened(address, clock, clock), clock) for _ in range(2))
+    places = [msgspec.structs.replace(APP, namespace=f"n{number}", app_uid=str(uuid.uuid4())) for number in range(6)]
+    runs = [first.begun() for _ in range(6)]
+    for place in places:
+        first.accepted(place)
+    rounds = 15
 
-    def save(kept: Kept, order: Callable[[list[Any]], list[Any]], first: int) -> None:
-        for number in range(rounds):
-            for place, run_id, fence in order(runs):
-                kept.save(a_save(run_id, fence, first + number, events=1), place=place)
-                kept.accepted(place)
+    def accept_in_all(work: Work, order: int) -> None:
+        for place in places[::order]:
+            operations.accept(work, place, a_new_run(), Limits(), claims=False)
 
-    threads = [
-        threading.Thread(target=save, args=(stores[0], list, 1)),
-        threading.Thread(target=save, args=(stores[1], lambda runs: runs[::-1], 100)),
-    ]
-    for each in threads:
-        each.start()
-    for each in threads:
-        each.join()
-    assert sum(stores[0].store.page(everything(place))[1] for place in places) == len(places) * (1 + 2 * rounds)
+    def write(kept: Kept, order: int, number: int) -> None:
+        for each in range(rounds):
+            kept.do(partial(accept_in_all, order=order))
+            kept.save(*(a_save(run_id, fence, number + each, events=1) for run_id, fence in runs[::order]))
+
+    threads = [threading.Thread(target=write, args=each) for each in ((first, 1, 1), (second, -1, 100))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [first.store.page(everything(place))[1] for place in places] == [1 + 2 * rounds] * len(places)
+    first.check()
+    for kept in (first, second):
+        kept.store.close()
+    eventually("its connections have ended", lambda: postgres.connections(address) == 0)
+    with psycopg.connect(address) as raw:
+        assert raw.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchone() == (0,)
