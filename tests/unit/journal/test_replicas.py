@@ -298,9 +298,15 @@ def test_transactions_on_the_same_runs_and_counts_end_none_of_each_other(address
         for place in places[::order]:
             operations.accept(work, place, a_new_run(), Limits(), claims=False)
 
+    def count(work: Work, order: int, change: int) -> None:
+        for number in range(200)[::order]:
+            work.add_to("space", ("namespace",), "size", {(f"many-{number}",): change})
+
     def write(kept: Kept, order: int, number: int) -> None:
         for each in range(rounds):
             kept.do(partial(accept_in_all, order=order))
+            for change in (1, -1) * 3:
+                kept.do(partial(count, order=order, change=change))
             kept.save(*(a_save(run_id, fence, number + each, events=1) for run_id, fence in runs[::order]))
 
     threads = [threading.Thread(target=write, args=each) for each in ((first, 1, 1), (second, -1, 100))]
