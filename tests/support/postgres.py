@@ -135,6 +135,15 @@ def empty(address: str, schema: str = "public") -> None:
             raw.execute(psycopg.sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(psycopg.sql.SQL(", ").join(full)))
 
 
+def connections(address: str) -> int:
+    """Returns how many connections others have to a database."""
+    with psycopg.connect(address, autocommit=True) as raw:
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        line = raw.execute(sql).fetchone()
+        assert line is not None
+        return int(line[0])
+
+
 @contextlib.contextmanager
 def running(*, settings: tuple[str, ...] = UNSAFE) -> Iterator[Server]:
     """Runs a server while the block runs. Its folder is not pytest's, which only root may enter.

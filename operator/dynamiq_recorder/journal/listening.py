@@ -28,7 +28,7 @@ class Listener:
     def __init__(self, replica: Replica, notify: Callable[[Iterable[Key]], None], notify_all: Callable[[], None]) -> None:
         self._replica, self._notify, self._notify_all = replica, notify, notify_all
         self._failed = False
-        self.leads = False
+        self.hears = self.leads = False
         """True for one replica at a time, as far as it knows: a lost connection is known a while later."""
 
     async def run(self, ends: asyncio.Event) -> None:
@@ -40,15 +40,16 @@ class Listener:
                 if not self._failed:
                     log.warning("news of other replicas cannot be heard: %s", str(error) or "no answer in time")
                 self._failed = True
-            self.leads = False
+            self.hears = self.leads = False
             self._notify_all()
             await asyncio.sleep(EVERY)
 
     async def _listen(self, ends: asyncio.Event) -> None:
-        address = make_conninfo(self._replica.address, application_name="dynamiq-journal", connect_timeout=int(PATIENCE), **LOST)
+        address = make_conninfo(self._replica.address, application_name="dynamiq-journal-news", connect_timeout=int(PATIENCE), **LOST)
         async with await psycopg.AsyncConnection.connect(address, autocommit=True) as raw:
             await raw.execute(SILENT)
             await raw.execute(sql.SQL("LISTEN {}").format(sql.Identifier(CHANNEL)))
+            self.hears = True
             self._notify_all()
             if self._failed:
                 log.info("news of other replicas are heard again")

@@ -47,6 +47,7 @@ def add_callback_and_session(work: Work, key: int) -> None:
     )
     values = (APP.app_uid, work.database.id_in(SESSION), APP.pins)
     work.connection.do("INSERT INTO session (app_uid, id, pins, began_at, last_seen) VALUES (?, ?, ?, 1, 2)", values)
+    work.add_to("session_tally", ("app_uid", "pins"), "sessions", {(APP.app_uid, APP.pins): 1})
 
 
 def test_all_is_copied_and_goes_on_in_the_new_store(
