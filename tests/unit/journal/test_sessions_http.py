@@ -231,11 +231,11 @@ def test_counts_show_conversations_and_no_id(journal: JournalStage, clock: Clock
     silent = {"pins": NEWER.pins, "sequence": 4, "sessions": 1, "recent": 0, "last_turn": "2026-12-02T12:00:00.000000Z"}
     assert listed == {"data": [entry, silent]}
 
-    def counted() -> OpenAnswer | None:
+    def as_expected() -> OpenAnswer | None:
         found = counts(journal)
         return found if [each.recent_sessions for each in with_sessions(found)] == [1, 0] else None
 
-    answer = eventually("they are counted", counted)
+    answer = eventually("they are counted", as_expected)
     assert list(usable(answer)) == []
     assert [(each.pins, each.sessions, each.turns_wait) for each in with_sessions(answer)] == [(APP.pins, 2, False), (NEWER.pins, 1, False)]
     assert [(each.app_uid, each.placement) for each in answer.apps] == [(APP.app_uid, placement_digest(PLACED))]
