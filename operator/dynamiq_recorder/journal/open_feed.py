@@ -24,7 +24,7 @@ whose threads are all in use asks for none.
 EVERY = 1.0
 """Seconds between two reads of the counts."""
 AGAIN = 5.0
-"""Seconds between two reads while conversations have turns: these are counted by their time, and reports of them are no news."""
+"""Seconds between two reads while there are conversations: reports of their turns are no news."""
 VERSION_KEY: Key = ("version",)
 Pins = tuple[str, str]
 """An App's uid, and pins of it."""
@@ -132,7 +132,7 @@ class OpenFeed:
 
 
 def _until_changed(sessions: SessionCounts) -> float:
-    """Returns the seconds after which counts of conversations are others without news."""
+    """Returns the seconds after which counts of conversations may be others without news."""
     if any(each.turns_wait for each in sessions.pins):
         return EVERY
-    return AGAIN if any(each.recent for each in sessions.pins) else inf
+    return AGAIN if sessions.pins else inf

@@ -93,7 +93,7 @@ def hash_of(session_id: str) -> str:
 
 
 def moments(ages: Mapping[str, int], now: int, idle: int) -> dict[int, list[str]]:
-    """Groups conversations by when they had their last turn. `ages`: milliseconds since then. `idle`: idleSeconds.
+    """Collects conversations by when they had their last turn. `ages`: milliseconds since then. `idle`: idleSeconds.
 
     Times are rounded up, so that none ends too early. Those of longer ago than `idle` are left out.
     """

@@ -97,14 +97,13 @@ def _count(work: Work, app_uid: str, pins: str, change: int) -> None:
         work.news.add(OPEN_KEY)
 
 
-def note_seen(work: Work, app_uid: str, ages: Mapping[str, int], idle: int) -> int:
-    """Notes the last turns of conversations; those that are missing stay so. Returns the epoch of the placement. `ages`, `idle`: as of `moments`."""
+def note_seen(work: Work, app_uid: str, ages: Mapping[str, int], idle: int) -> None:
+    """Notes the last turns of conversations; those that are missing stay so. `ages`, `idle`: as of `moments`."""
     for at, sessions in sorted(decisions.moments(ages, work.now, idle).items()):
         for part in pieces(sorted(sessions)):
             condition, values = work.connection.within("id", [work.database.id_in(each) for each in part])
             sql = f"UPDATE session SET last_seen = ? WHERE app_uid = ? AND last_seen < ? AND {condition}"  # noqa: S608 - our own names
             work.connection.do(sql, [at, app_uid, at, *values])
-    return placement_of(work.connection, app_uid).epoch
 
 
 def wake(work: Work, place: Place, pins: str) -> None:
@@ -120,7 +119,7 @@ def wake(work: Work, place: Place, pins: str) -> None:
 
 
 def put_placement(work: Work, app_uid: str, new: Placement, digest: str) -> None:
-    """Changes the placement of an App's conversations. From its commit on those that move belong to their old pins no more."""
+    """Replaces the placement of an App's conversations. From its commit on those that move belong to their old pins no more."""
     before = placement_of(work.connection, app_uid)
     if before.digest == digest:
         return

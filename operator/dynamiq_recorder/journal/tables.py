@@ -42,7 +42,7 @@ LARGE = 1024
 NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 Key = tuple[str, ...]
-"""A kind of news and whose they are: work of an App and pins, the events of a run, the placement of conversations, or all counts."""
+"""A kind of news and whose they are: work of an App and pins, events of a run, the placement of conversations, or counts."""
 
 
 def work_key(app_uid: str, pins: str) -> Key:

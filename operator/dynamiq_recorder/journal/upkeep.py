@@ -1,4 +1,4 @@
-"""Does the journal's work beside requests: expired leases, times that come, questions that nobody answers, silent conversations, deleted Apps, old runs, the state of its disk.
+"""Does the journal's work beside requests: leases, times that come, unanswered questions, silent conversations, deleted Apps, old runs, the state of its disk.
 
 It serves no request.
 """

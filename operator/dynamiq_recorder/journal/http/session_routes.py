@@ -25,6 +25,7 @@ from dynamiq_recorder.journal.model import Place
 from dynamiq_recorder.journal.placement import is_fresh
 from dynamiq_recorder.journal.sessions import Owned
 from dynamiq_recorder.journal.tables import placement_key
+from dynamiq_recorder.store.database import pieces
 
 HASH = re.compile("[0-9a-f]{32}")
 POLL_MOST = 25.0
@@ -56,13 +57,13 @@ async def seen(request: Request) -> Response:
     context = request_context(request)
     caller, place, kept = await _pod(context, request)
     async with bodies.read(context, request, caller, bodies.SeenBody, bodies.SEEN_MAX) as body:
-        ages = body.sessions
-        if ages:
-            operation = partial(sessions.note_seen, app_uid=place.app_uid, ages=ages, idle=kept.idle)
-            epoch = await context.committer.put(place.namespace, operation)
-        else:
-            epoch = (await context.read(caller, context.store.placement, place.app_uid)).epoch
-    return Json({"epoch": epoch})
+        ages = sorted(body.sessions.items(), key=lambda each: each[1])
+        # In pieces, between which other requests go on. Turns of one time are in one piece, as far as they fit: it is few changes.
+        for part in pieces(ages):
+            await context.committer.put(
+                place.namespace, partial(sessions.note_seen, app_uid=place.app_uid, ages=dict(part), idle=kept.idle)
+            )
+    return Json({"epoch": (await context.read(caller, context.store.placement, place.app_uid)).epoch})
 
 
 async def wake(request: Request) -> Response:
