@@ -46,6 +46,8 @@ class Connection(Protocol):
     """SQL after a list of keys `i`: it joins runs r, each by its key, however many the database expects."""
     locking: str
     """SQL after a SELECT whose lines are about to be changed."""
+    skipping: str
+    """The same, which leaves out lines that another transaction is changing."""
     weighed: bool
     """True if the store counts the bytes of each App's runs, since it knows how full its disk is."""
     fence: str

@@ -76,6 +76,7 @@ class PostgresConnection:
 
     looked_up = "JOIN LATERAL (SELECT * FROM runs WHERE runs.key = i.key OFFSET 0) r ON true"
     locking = " FOR UPDATE"
+    skipping = " FOR UPDATE SKIP LOCKED"
     fence = " OFFSET 0"
     weighed = False
 

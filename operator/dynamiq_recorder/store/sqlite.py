@@ -45,7 +45,7 @@ class SqliteConnection:
     again = False
     weighed = True
     looked_up = "CROSS JOIN runs r ON r.key = i.key"
-    locking = fence = ""
+    locking = skipping = fence = ""
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
