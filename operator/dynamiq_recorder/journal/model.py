@@ -136,13 +136,25 @@ class Save(msgspec.Struct, frozen=True, kw_only=True):
 class Saved(msgspec.Struct, frozen=True):
     """The outcome of a save. `ok`: False if another claim has the run. `cancel`: a cancellation is requested.
 
-    `answers`: those that the claim did not have yet, by the question's id, as JSON.
+    `answers`: those that the claim did not have yet, by the question's id, as JSON. `callbacks`: how many are due by its end.
     """
 
     id: str
     ok: bool
     cancel: bool = False
     answers: Mapping[str, bytes] = {}
+    callbacks: int = 0
+
+
+class NewCallback(msgspec.Struct, frozen=True):
+    """A callback of a run. `token`: what its receiver knows us by. `metadata`: JSON, which it gets back."""
+
+    url: str
+    token: str | None = None
+    metadata: bytes | None = None
+
+    def __repr__(self) -> str:
+        return "NewCallback()"  # no URL and no token, wherever it is logged
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -173,6 +185,7 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     trigger: str | None = None
     tags: tuple[str, ...] = ()
     headers: Mapping[str, str] = {}
+    callbacks: tuple[NewCallback, ...] = ()
     paused: Save | None = None
     started_at: int | None = None
 
@@ -212,6 +225,16 @@ class Open(msgspec.Struct, frozen=True):
     oldest: int
     questions: int = 0
     waiting_since: int | None = None
+
+
+class LateCallbacks(msgspec.Struct, frozen=True):
+    """How many callbacks of runs of an App's pins are due for a while, and sent by no pod."""
+
+    namespace: str
+    app: str
+    app_uid: str
+    pins: str
+    callbacks: int
 
 
 class Conversations(msgspec.Struct, frozen=True):

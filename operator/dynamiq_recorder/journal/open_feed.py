@@ -50,10 +50,10 @@ class OpenFeed:
         read: Callable[[], tuple[Open, ...]],
         notices: Notices,
         clock: Callable[[], float] = monotonic,
-        sessions: Callable[[], Callable[[], SessionCounts]] = lambda: SessionCounts,
         share: Callable[[frozenset[Pins]], frozenset[Pins]] | None = None,
+        sessions: Callable[[], Callable[[], SessionCounts]] = lambda: SessionCounts,
     ) -> None:
-        self._read, self._notices, self._clock, self._sessions, self._share = read, notices, clock, sessions, share
+        self._read, self._notices, self._clock, self._share, self._sessions = read, notices, clock, share, sessions
         self._again_at = inf
         """When conversations are to be counted again, also without news."""
         # A name of this process: versions of an earlier one are no versions of it.

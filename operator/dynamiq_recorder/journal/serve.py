@@ -122,7 +122,7 @@ def context_of(options: Options, identity: Identity) -> Context:
     def sessions() -> Callable[[], SessionCounts]:
         return partial(_session_counts, store, identity.apps.with_sessions())
 
-    feed = OpenFeed(store.open_runs, notices, sessions=sessions, share=store.share_polled if store.replica is not None else None)
+    feed = OpenFeed(store.open_runs, notices, share=store.share_polled if store.replica is not None else None, sessions=sessions)
 
     def notify(news: Iterable[Key]) -> None:
         feed.is_stale = feed.is_stale or OPEN_KEY in news

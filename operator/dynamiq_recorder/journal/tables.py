@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dynamiq_operator.serving.limits import RUNS_MAX
+from dynamiq_recorder.journal.callback import GIVES_UP, CallbackState
 from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, Asks, Place, State
 from dynamiq_recorder.journal.pending import Pending
 from dynamiq_recorder.journal.question import Question
@@ -42,7 +43,7 @@ LARGE = 1024
 NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 Key = tuple[str, ...]
-"""A kind of news and whose they are: work of an App and pins, events of a run, the placement of conversations, or counts."""
+"""A kind of news and whose they are: work of an App and pins, events of a run, the placement of conversations, callbacks of an App, or counts."""
 
 
 def work_key(app_uid: str, pins: str) -> Key:
@@ -55,6 +56,10 @@ def run_key(app_uid: str, run_id: str) -> Key:
 
 def placement_key(app_uid: str) -> Key:
     return ("placement", app_uid)
+
+
+def callbacks_key(app_uid: str) -> Key:
+    return ("callbacks", app_uid)
 
 
 OPEN_KEY: Key = ("open",)
@@ -114,13 +119,14 @@ def _packed_or_none(data: bytes | None) -> bytes | None:
 class Work:
     """One transaction. `now`: its time. `of_leases`: the time by which leases are measured.
 
-    `news`: who is to be notified once it is committed.
+    `news`: who is to be notified once it is committed. `called`: how many callbacks became due, by the key of their run.
     """
 
     def __init__(self, database: Database, connection: Connection, now: int, of_leases: int) -> None:
         self.database, self.connection, self.now, self.of_leases = database, connection, now, of_leases
         self.news: set[Key] = set()
         self._counts: dict[tuple[str, tuple[str, ...], str], Counter[tuple[str, ...]]] = {}
+        self.called = Counter[int]()
 
     @property
     def lease(self) -> int:
@@ -215,6 +221,24 @@ class Work:
             self.connection.insert([Lines("event", ("run", "sequence", "at", "type", "data"), events)])
         if asking := [run for run in runs if run.pending.questions or run.pending.clears_questions]:
             self._write_questions(asking)
+        self._write_callbacks(runs)
+
+    def _write_callbacks(self, runs: Sequence[Run]) -> None:
+        columns = ("run", "n", "app_uid", "url", "token", "metadata", "state", "tries")
+        new = [
+            (run.key, n, run.app_uid, each.url, each.token, each.metadata, CallbackState.PENDING.value, 0)
+            for run in runs
+            for n, each in enumerate(run.pending.callbacks)
+        ]
+        if new:
+            self.connection.insert([Lines("callback", columns, new)])
+        ended = {run.key: run.app_uid for run in runs if run.pending.calls_back}
+        for part in pieces(sorted(ended)):
+            condition, values = self.connection.within("run", part)
+            sql = f"UPDATE callback SET due = ?, gives_up_at = ? WHERE {condition} AND state = ? RETURNING run"  # noqa: S608 - our own names
+            for (key,) in self.connection.all(sql, [self.now, self.now + GIVES_UP, *values, CallbackState.PENDING.value]):
+                self.called[key] += 1
+                self.news.add(callbacks_key(ended[key]))
 
     def _write_questions(self, runs: Sequence[Run]) -> None:
         self.news.add(OPEN_KEY)  # open questions are counted, too
