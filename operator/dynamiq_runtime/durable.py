@@ -37,7 +37,7 @@ class Durable:
             self.callbacks.drain()
 
     async def close(self) -> None:
-        """Ends. What the journal does not have by now goes on elsewhere, once its lease is over."""
+        """Ends. Runs and callbacks that the journal still counts as this pod's go on elsewhere, once their lease is over."""
         if self.callbacks is not None:
             await self.callbacks.close()
         await self.runs.close()

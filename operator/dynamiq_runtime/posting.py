@@ -33,7 +33,7 @@ GetAddressInfo = Callable[..., list[tuple[Any, ...]]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of an attempt: the status of its answer, or an error. `retry_after`: seconds; None without the header."""
+    """The result of an attempt: the status of its answer, or an error. `retry_after`: seconds; None without the header."""
 
     status: int | None
     error: str | None = None

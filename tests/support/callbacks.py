@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.server
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from cryptography.hazmat.primitives import hashes, hmac
 
 from tests.support.scripted import HttpServer, Reply, Sent
 
@@ -70,6 +74,24 @@ def status(code: int, **headers: str) -> Respond:
             handler.send_header(name.replace("_", "-"), value)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
+
+    return respond
+
+
+def is_signed(call: Call, key: str = KEY) -> bool:
+    """Verifies a call as a receiver does, by the specification of Standard Webhooks alone."""
+    version, _, signature = call.headers["webhook-signature"].partition(",")
+    made = hmac.HMAC(base64.b64decode(key.removeprefix("whsec_")), hashes.SHA256())
+    made.update(b".".join((call.headers["webhook-id"].encode(), call.headers["webhook-timestamp"].encode(), call.body)))
+    assert abs(time.time() - int(call.headers["webhook-timestamp"])) < 300
+    return version == "v1" and base64.b64decode(signature) == made.finalize()
+
+
+def waits(until: threading.Event) -> Respond:
+    """Returns the function that answers nothing until something happened."""
+
+    def respond(_: http.server.BaseHTTPRequestHandler) -> None:
+        until.wait()
 
     return respond
 

@@ -6,14 +6,12 @@ import base64
 import hashlib
 
 from dynamiq_operator.desired.base import SECRET, child
+from dynamiq_operator.desired.pod_template import CALLBACK_ENTRY
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
-
-KEY = "key"
-"""The entry of the Secret, and the name of the file in pods."""
 
 
 def callback_key(app: App, random: str) -> Manifest:
     """Returns the Secret for its creation, with a key of 32 bytes made of `random`, which nobody can guess. It is never written again."""
     key = base64.b64encode(hashlib.sha256(random.encode()).digest()).decode()
-    return child(app, SECRET, names.callback_key(app.meta.name), type="Opaque", stringData={KEY: f"whsec_{key}"})
+    return child(app, SECRET, names.callback_key(app.meta.name), type="Opaque", stringData={CALLBACK_ENTRY: f"whsec_{key}"})

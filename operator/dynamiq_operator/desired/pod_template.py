@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dynamiq_operator.desired.callback_key import KEY
 from dynamiq_operator.desired.exposure import HTTP, METRICS, METRICS_PORT
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.desired.quantities import amount
@@ -46,6 +45,8 @@ POD_FOLDER = "/etc/dynamiq/pod"
 RECORDER_FOLDER = "/var/run/secrets/dynamiq/recorder"
 JOURNAL_FOLDER = "/var/run/secrets/dynamiq/journal"
 CALLBACK_FOLDER = "/var/run/secrets/dynamiq/callback"
+CALLBACK_ENTRY = "key"
+"""The entry of the Secret with the key for callbacks, and the name of its file in pods."""
 CALLBACK_KEY = "callback-key"
 """The name of the volume with the key for callbacks."""
 TOKEN_SECONDS = 3600
@@ -208,7 +209,7 @@ def _container(
             *(_variable(each) for each in sorted(app.spec.variables, key=lambda each: each.name)),
             *_recording(app, pins, recorder),
             *_background(pins, recorder, journal),
-            *([_literal("DYNAMIQ_CALLBACK_KEY", f"{CALLBACK_FOLDER}/{KEY}")] if callbacks else []),
+            *([_literal("DYNAMIQ_CALLBACK_KEY", f"{CALLBACK_FOLDER}/{CALLBACK_ENTRY}")] if callbacks else []),
         ],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
