@@ -140,6 +140,16 @@ def test_no_pod_mounts_a_secret_of_that_name_that_another_owns() -> None:
     assert (world.phases, signs(world)) == ({"a": "#1 Live"}, False)
 
 
+def test_a_workload_that_is_made_as_soon_as_the_operator_begins_has_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as before:
+        before_callbacks(before)
+        world = with_journal(SWITCH)
+    world.deploy("b", "v2")
+    world.run()
+    made = [each for each in world.objects.values() if each["apiVersion"] == WORKLOAD.api_version and each["kind"] == WORKLOAD.kind]
+    assert sorted(signs_callbacks(each["spec"]["template"]) for each in made) == [False, True]
+
+
 def restart_by_hand(world: World) -> None:
     made = world.child(WORKLOAD.kind)
     made["spec"]["template"]["metadata"].setdefault("annotations", {})["kubectl.kubernetes.io/restartedAt"] = format_time(world.now)

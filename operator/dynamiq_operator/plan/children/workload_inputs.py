@@ -75,7 +75,7 @@ def _finishing_inputs(context: Context, each: Finishing) -> WorkloadInputs:
 def _finishing_choice(context: Context, pins: Pins | None, observed: Manifest | None) -> TemplateChoice:
     if pins is None or _is_hindered(context, pins, observed) or awaits_policy(context, finishing=True):
         return TemplateChoice.OBSERVED
-    if observed is None and (access_keys.are_awaited(context) or callback_key.is_awaited(context)):
+    if observed is None and access_keys.are_awaited(context):
         return TemplateChoice.OBSERVED
     return TemplateChoice.APPLIED if context.keeps_environment(pins, observed) else TemplateChoice.PINNED
 
