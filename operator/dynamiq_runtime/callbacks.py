@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from dynamiq_runtime.activity import Activity
 from dynamiq_runtime.journal import NOT_NOW, Journal, JournalAwayError, JournalRefusedError
 from dynamiq_runtime.logs import log
-from dynamiq_runtime.posting import Answer
+from dynamiq_runtime.posting import Answer, Poster
 from dynamiq_runtime.webhook import body_of, headers_of, key_of
 
 AT_ONCE = 8  # callbacks of one pod: each has its answer within 10 s
@@ -28,14 +28,6 @@ LEAVES_WITHIN = 0.5  # seconds that a stop waits for callbacks under way
 KEY_LIMIT = 4096  # bytes of the key's file
 NO_KEY, FAILED = "no_key", "failed"
 """Errors of callbacks that this pod could not sign, or make."""
-
-
-class Posts(Protocol):
-    """The sender of one callback."""
-
-    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, listed: bool) -> Answer: ...
-
-    def close(self) -> None: ...
 
 
 class SigningKey:
@@ -54,15 +46,10 @@ class SigningKey:
 
 
 class Callbacks:
-    """The callbacks that one pod delivers, on its event loop. `begin` once it serves; `drain` and `close` at the end.
+    """The callbacks that one pod delivers, on its event loop. `begin` once it serves; `drain` and `close` at the end."""
 
-    `clock`: seconds since 1970.
-    """
-
-    def __init__(
-        self, journal: Journal, key: SigningKey, poster: Posts, activity: Activity, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._journal, self._key, self._poster, self._activity, self._clock = journal, key, poster, activity, clock
+    def __init__(self, journal: Journal, key: SigningKey, poster: Poster, activity: Activity) -> None:
+        self._journal, self._key, self._poster, self._activity = journal, key, poster, activity
         self._changed = asyncio.Event()
         self._due = math.inf
         self._announced = 0
@@ -101,7 +88,7 @@ class Callbacks:
 
     def _hear(self, answer: Mapping[str, Any]) -> None:
         """Takes what the journal reports: that a run ended here has callbacks, which leave at once, or when the App's next one is due."""
-        if answer.get("callbacks"):
+        if answer.get("callbacks") and self.can_sign:
             if not self._announced:
                 self._held.enter_context(self._activity.call())
             self._announced += 1
@@ -120,25 +107,26 @@ class Callbacks:
         pause = AGAIN
         while True:
             await self._wait_until_due()
-            self._due, announced = math.inf, self._announced
+            self._due, announced, rest = math.inf, self._announced, 0.0
             try:
-                left = await self._claim()
+                self._expect(await self._claim())
+                pause = AGAIN
             except JournalAwayError:
-                self._claim_in(pause)
+                self._claim_in(0)
+                await asyncio.sleep(pause)
                 pause = min(2 * pause, AGAIN_MOST)
                 continue
             except JournalRefusedError as error:
                 log("the journal refuses claims of callbacks", level="error", code=error.code)
-                left = AGAIN_MOST if error.status in NOT_NOW else REFUSED_FOR
+                rest = AGAIN_MOST if error.status in NOT_NOW else REFUSED_FOR
             except Exception as error:
                 log("callbacks cannot be claimed", level="error", error=type(error).__name__)
-                left = REFUSED_FOR
-            pause = AGAIN
+                rest = REFUSED_FOR
+            await asyncio.sleep(AGAIN)  # those that it claimed count as calls by now
             if announced == self._announced:
                 self._announced = 0
                 self._held.close()
-            self._expect(left)
-            await asyncio.sleep(AGAIN)
+            await asyncio.sleep(rest)
 
     async def _wait_until_due(self) -> None:
         """Returns once a callback may be due, and there is room for one."""
@@ -150,8 +138,7 @@ class Callbacks:
 
     async def _claim(self) -> float | None:
         """Begins to deliver what is due. Returns the seconds until the next callback is; None if none is known."""
-        if not self.can_sign:
-            log("there is no key for signatures of callbacks: they wait", level="warning")
+        if not self.can_sign:  # other pods may have it
             return REFUSED_FOR
         claims, left = await self._journal.callback_claims(AT_ONCE - len(self._delivering))
         for claim in claims:
@@ -179,7 +166,7 @@ class Callbacks:
         if (key := self._key.read()) is None:
             return Answer(None, NO_KEY)
         body = body_of(claim["run"], claim["metadata"])
-        headers = headers_of(key, claim["id"], int(self._clock()), body, claim["token"])
+        headers = headers_of(key, claim["id"], int(time.time()), body, claim["token"])
         return await self._poster.post(claim["url"], body, headers, listed=bool(claim["private"]))
 
     async def _tell(self, result: Mapping[str, Any]) -> None:

@@ -48,7 +48,7 @@ class Durable:
             self.callbacks.drain()
 
     async def close(self) -> None:
-        """Ends. What the journal does not have by now goes on elsewhere, once its lease is over."""
+        """Ends. Runs and callbacks that the journal still counts as this pod's go on elsewhere, once their lease is over."""
         if self._conversations is not None and self.turns is not None:
             await self._conversations.close()
             await self.turns.close()

@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from dynamiq_runtime.addresses import are_allowed, host_of, is_allowed
+from dynamiq_runtime.addresses import are_allowed, host_of, is_allowed, is_literal
 from dynamiq_runtime.recorder_client import seconds_of
 
 IN_ALL = 10.0  # seconds of one attempt, from the name to the answer
@@ -33,7 +33,7 @@ GetAddressInfo = Callable[..., list[tuple[Any, ...]]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of an attempt: the status of its answer, or an error. `retry_after`: seconds; None without the header."""
+    """The result of an attempt: the status of its answer, or an error. `retry_after`: seconds; None without the header."""
 
     status: int | None
     error: str | None = None
@@ -59,7 +59,9 @@ class Poster:
 
     async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, listed: bool) -> Answer:
         """Sends a callback, and returns what came of it. `listed`: True if the App lists the host, which may then have internal addresses."""
-        if host_of(url) is None:
+        host = host_of(url)
+        # Old forms of addresses, such as 127.1, are not left to what reads them.
+        if host is None or (is_literal(host) and not is_allowed(host, listed=listed)):
             return Answer(None, FORBIDDEN)
         until = asyncio.get_running_loop().time() + self._within
         try:

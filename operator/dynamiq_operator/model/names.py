@@ -289,6 +289,10 @@ def access_keys(app: str) -> str:
     return shortened(f"{app}-access-keys")
 
 
+def callback_key(app: str) -> str:
+    return shortened(f"{app}-callback-key")
+
+
 def flow(app: str, flow_hash: str) -> str:
     """Returns the name of the ConfigMap of a flow; `flow_hash` is `sha256:<hex>`."""
     return shortened(f"{_flow_prefix(app)}{flow_hash.removeprefix('sha256:')[:16]}")

@@ -119,6 +119,7 @@ class Observer:
                 closed = reads.create_task(self._closed_records(key, app, dict(records), cached.children))
                 reads.create_task(self._expire_problems(key[0], app, state))
                 keys = reads.create_task(self._access_keys.read(key, app, state, cached))
+                callback_key = reads.create_task(self._access_keys.read_callback_key(key, app, state, cached, self._settings.journal))
                 claim = reads.create_task(self._claims.of(key, app))
                 stamped = reads.create_task(self._authors_stamped_since(watched))
                 promotions = reads.create_task(read_sources(self._client, self._cache, watched, unknown))
@@ -146,7 +147,7 @@ class Observer:
             guards=guards.result(),
             children=ObservedChildren(cached.children, flows, tuple(cached.runs), problems, denied, has_gateway_api),
             claim=claim.result(),
-            secrets=ObservedSecrets(keys.result(), gate_keys.result()),
+            secrets=ObservedSecrets(keys.result(), gate_keys.result(), callback_key.result()),
             pods=ObservedPods(tuple(cached.pods), state.activity.of(cached.pods), state.activity.unanswering, tuple(cached.finishing)),
             endpoints=ObservedEndpoints(
                 tuple(cached.slices), self._gate(), self._cache.gate_ports(but_of=key) if cached.slices else frozenset()

@@ -10,7 +10,7 @@ from dynamiq_operator.desired.drift import changed_field, drift, manifest_digest
 from dynamiq_operator.desired.inputs import scale_of
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
-from dynamiq_operator.plan.children import access_keys, hostnames, selection, standby
+from dynamiq_operator.plan.children import access_keys, callback_key, hostnames, selection, standby
 from dynamiq_operator.plan.children.manifests import desired_children
 from dynamiq_operator.plan.children.workload_inputs import awaits_policy
 from dynamiq_operator.plan.context import Context
@@ -26,6 +26,7 @@ def converge_children(context: Context) -> tuple[Operation, ...]:
     desired = desired_children(context)
     beside = {key: manifest for key, manifest in desired.items() if _is_beside(context, key)}
     return (
+        *callback_key.creation(context),
         *_converge_target(context, {key: manifest for key, manifest in desired.items() if key not in beside}, beside),
         *converge_each(context, beside),
         *standby.scale_standby(context),

@@ -13,7 +13,7 @@ from dynamiq_operator.desired.pin_labels import PLAIN
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, format_time
-from dynamiq_operator.plan.children import access_keys, variables
+from dynamiq_operator.plan.children import access_keys, callback_key, variables
 from dynamiq_operator.plan.children.given_up import noting_given_up
 from dynamiq_operator.plan.children.recording import renews_template
 from dynamiq_operator.plan.context import Context
@@ -38,6 +38,7 @@ def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInput
         replicas=replicas_now(context, None),
         recorder=context.snapshot.settings.recorder,
         journal=context.snapshot.settings.journal,
+        callbacks=callback_key.is_mounted(context),
         renewed=workload.observed is not None and renews_template(context, workload.observed),
     )
 
@@ -66,6 +67,7 @@ def _finishing_inputs(context: Context, each: Finishing) -> WorkloadInputs:
         replicas=first_replicas(context, each),
         recorder=context.snapshot.settings.recorder,
         journal=context.snapshot.settings.journal,
+        callbacks=callback_key.is_mounted(context),
         finishes=True,
     )
 
@@ -152,7 +154,8 @@ def _template_choice(context: Context, workload: WantedWorkload) -> TemplateChoi
         return TemplateChoice.OBSERVED
     if pins is None or not variables.has_flow(context, pins) or access_keys.are_foreign(context) or awaits_policy(context):
         return TemplateChoice.OBSERVED
-    if observed is None and (access_keys.are_awaited(context) or _awaits_others(context, workload.label)):
+    awaits_key = access_keys.are_awaited(context) or callback_key.is_awaited(context)
+    if observed is None and (awaits_key or _awaits_others(context, workload.label)):
         return TemplateChoice.OBSERVED
     if observed is not None and keeps_template(context, observed, pins):
         return TemplateChoice.OBSERVED
