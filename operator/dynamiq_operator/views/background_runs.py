@@ -168,6 +168,25 @@ def first_line(request: Data) -> str:
     return line if len(line) <= PROMPT_MOST else f"{line[: PROMPT_MOST - 1]}…"
 
 
+def callback_cells(callback: Data, *, has_ended: bool) -> list[str]:
+    """Returns a callback's number, host, state, tries, the time of its next try, and the result of its last one.
+
+    `has_ended`: its run has ended, so that it is sent.
+    """
+    status, error, last = callback["status"], callback["error"], callback["last_at"]
+    result = ", ".join([*([f"HTTP {status}"] if status is not None else []), *([str(error)] if error else [])])
+    following = at_second(callback["next_at"]) if has_ended else "when the run ends"
+    cells = [str(callback["n"]), str(callback["host"]), str(callback["state"]), str(callback["tries"])]
+    return [*cells, following, f"{at_second(last)} {result}".strip() if last is not None else UNKNOWN]
+
+
+def conversation_cells(version: Data, rows: Mapping[str, str]) -> list[str]:
+    """Returns the row that answers the conversations of a version, how many are open, how many are recent, and when the last turn was."""
+    sequence = version["sequence"]
+    row = rows.get(version["pins"]) or (f"#{sequence}" if sequence is not None else str(version["pins"]))
+    return [row, str(version["sessions"]), str(version["recent"]), at_second(version["last_turn"])]
+
+
 def is_shown(event: Data) -> bool:
     """Returns False for parts of a streamed text, which are many."""
     return not str(event["type"]).endswith(".delta")

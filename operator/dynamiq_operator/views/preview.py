@@ -243,8 +243,10 @@ class Preview:
         return f"{counted(total, 'conversation')} {verb} to this version once it is live: {of_each}"
 
     def _version_of(self, conversations: ConversationCount) -> str:
-        unnamed = f"#{conversations.sequence}" if conversations.sequence is not None else "an earlier version"
-        return self.titles.get(conversations.pins, unnamed)
+        sequence = conversations.sequence
+        if conversations.pins == self.pins:  # a rollback to what has conversations
+            return f"{self.then.version} (#{sequence})" if sequence is not None else self.then.version
+        return self.titles.get(conversations.pins) or (f"#{sequence}" if sequence is not None else "an earlier version")
 
     def _moves(self) -> str:
         """Returns what a switch does, in one sentence."""

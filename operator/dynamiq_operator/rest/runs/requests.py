@@ -6,10 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from dynamiq_operator.model.journal import CALLBACKS_MOST
 from dynamiq_operator.rest.http.models import RequestModel
 
 NUMBER_MOST = 1e12
-CALLBACKS_MOST = 5
 
 
 class NewScore(RequestModel):
@@ -48,4 +48,4 @@ class RunInput(RequestModel):
 class CallbacksAgain(RequestModel):
     """Which callbacks of a run are sent again."""
 
-    n: Annotated[int | None, Field(ge=0, le=CALLBACKS_MOST, description="Its number in the run. Left out: all.")] = None
+    n: Annotated[int | None, Field(ge=0, lt=CALLBACKS_MOST, description="Its number in the run. Left out: all.")] = None
