@@ -25,6 +25,8 @@ ROW_LIST = ROWS.path(given.NAMESPACE)
 KEY = CallerKey("anna", "once")
 MADE_AGAIN = given.stored(given.runtime_manifest(given.with_image("registry.test/other@sha256:" + "2" * 64)))
 REQUEST = DeployRequest(given.NAMESPACE, given.NAME, version="v2", message="why")
+HASH_BEFORE = "7755fb4b096a51801d76fe3f2d3b2cbfcec72b87f954f2d203583ceb42c18fc8"
+"""The hash of REQUEST on App `uid` in versions without conversations."""
 ANY = DeployRequest(given.NAMESPACE, given.NAME)
 
 
@@ -335,3 +337,10 @@ def test_a_key_is_its_users_and_its_apps(other: object) -> None:
     assert claim is not None
     assert claim == deploy_claim(REQUEST, "uid", KEY)
     assert claim.row != getattr(other, "row", None)
+
+
+def test_a_key_of_the_version_before_still_finds_its_row() -> None:
+    """The request of that version had no field for conversations."""
+    claim = deploy_claim(REQUEST, "uid", KEY)
+    assert claim is not None
+    assert claim.request == HASH_BEFORE

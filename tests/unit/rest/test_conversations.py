@@ -10,6 +10,7 @@ import pytest
 from dynamiq_operator.kube.resources import APPS, ROWS, VERSIONS, WORKFLOWS
 from dynamiq_operator.model.background_runs import BackgroundRun, RowConversations
 from dynamiq_operator.rest.http import sessions
+from dynamiq_operator.rest.http.recorder import is_about_runs
 from dynamiq_operator.views.preview import CONVERSATIONS_UNKNOWN
 from tests.support import scripted_journal as made
 from tests.support.rest_stage import TOKEN, UNKNOWN, RestStage, of_user
@@ -72,6 +73,11 @@ def test_an_app_that_a_caller_cannot_read_has_no_conversations(kept: Kept) -> No
     kept.stage.script.on("GET", APPS.path("demo", "chat"), failure(403, "Forbidden"))
     assert kept.stage.call("GET", f"{kept.app}/conversations").status == 404
     assert kept.journal.sent == []
+
+
+def test_a_journal_that_is_slow_takes_no_slot_of_other_requests(kept: Kept) -> None:
+    assert is_about_runs({"type": "http", "path": f"{kept.app}/conversations"})
+    assert is_about_runs({"type": "http", "path": f"{kept.app}/runs/{ENDED}/callbacks"})
 
 
 def test_an_error_of_the_journal_is_one_of_this_api(kept: Kept) -> None:
