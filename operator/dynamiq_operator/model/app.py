@@ -24,6 +24,7 @@ from dynamiq_operator.model.network import Network
 from dynamiq_operator.model.recording import RunsPolicy
 from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.model.row import Config
+from dynamiq_operator.model.sessions import SessionsPolicy
 
 
 class ExposureType(StrEnum):
@@ -342,6 +343,9 @@ class AppSpec(Part):
     runs: Annotated[
         RunsPolicy | None,
         Field(description="What is recorded of its runs. Left out: figures, but no input, output or error text."),
+    ] = None
+    sessions: Annotated[
+        SessionsPolicy | None, Field(description="Conversations stay on the version that they began on. Left out: none does.")
     ] = None
     rollout: Annotated[Rollout, Field(description="How a deploy proceeds.")] = Rollout()
     suspend: Annotated[

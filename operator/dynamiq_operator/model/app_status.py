@@ -53,6 +53,7 @@ class FinishingVersion(Part):
     running: Annotated[int, Field(ge=0, description="Runs that a pod has.")] = 0
     waiting: Annotated[int, Field(ge=0, description="Runs that wait for an answer or a time.")] = 0
     held: Annotated[int, Field(ge=0, description="Runs that wait for a decision of a person.")] = 0
+    sessions: Annotated[int | None, Field(ge=0, description="Open conversations.")] = None
     oldest: Annotated[Timestamp | None, Field(description="When the oldest of them was accepted.")] = None
 
     @property

@@ -1,4 +1,4 @@
-"""Models of background runs for every surface: the journal's answers, which the API passes on.
+"""Models of background runs and conversations for every surface: the journal's answers, which the API passes on.
 
 Times are RFC 3339 in UTC with microseconds, durations milliseconds. Unknown values are null.
 """
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from dynamiq_operator.model.runs import Shape
+from dynamiq_operator.model.runs import RunRow, Shape
 
 PAGE_MOST, EVENTS_MOST = 100, 500
 """Most runs, and most events, of a page."""
@@ -199,3 +199,15 @@ class BackgroundEvent(Shape):
 class BackgroundEvents(Shape):
     data: tuple[BackgroundEvent, ...]
     ended: Annotated[bool, Field(description="The run has ended, and these include its last event.")]
+
+
+class RowConversations(Shape):
+    """The open conversations of a version: those that it answers, with a turn within `idleSeconds`."""
+
+    pins: Annotated[str, Field(description="The digest of the flow, the runtime and the resources that answer them.")]
+    sequence: Annotated[int | None, Field(description="Of the newest row with these pins; null where none is known.")]
+    sessions: Annotated[int, Field(description="How many they are.")]
+    recent: Annotated[int, Field(description="Those with a turn within `warmSeconds`.")]
+    last_turn: str | None
+    row: Annotated[RunRow | None, Field(description="That row: its sequence and its version.")] = None
+    deployment_id: Annotated[str | None, Field(description="That row's id; null if it was deleted.")] = None

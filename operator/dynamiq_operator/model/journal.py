@@ -14,6 +14,8 @@ OPEN_STATES = ("queued", "running", "waiting", "held")
 """States of a background run that has not ended."""
 PINS_HEADER = "X-Dynamiq-Pins"
 """Header with which the journal names the pins of the runs that it sends to the recorder."""
+CALLBACKS_MOST = 5
+"""Callbacks of a run, at most."""
 
 
 def placement_digest(body: Any) -> str:
