@@ -4,6 +4,7 @@
  */
 export { ReportDialog } from "./deployments/report.tsx";
 export { QuestionList } from "./questions/list.tsx";
+export { Callbacks } from "./runs/callbacks.tsx";
 export { OpenRun } from "./runs/open-run.tsx";
 export { ConversationPanel } from "./sessions/by-row.tsx";
 export { SessionsTab } from "./sessions/list.tsx";

@@ -38,8 +38,8 @@ interface Props extends Shared {
   rejected: string;
   /** Why the reader cannot bring it back; empty where they can. */
   whyNot: string;
-  /** Those that belong to it. */
-  conversations?: Conversations;
+  /** Those of each row that has some. */
+  conversations: Conversations[];
   /** What the reader may do about it while it waits; empty where it does not. */
   offer: string;
 }
@@ -86,6 +86,7 @@ export const HistoryRow = memo(
   }: Props) => {
     const title = titleOf(row);
     const address = `/console/apps/${app.id}/history/${row.id}`;
+    const own = conversations.find(({ sequence }) => sequence !== null && sequence === row.sequence);
     const classes = ["row", row.is_live && "live", misfit && "misfit", isTicked && "chosen", isFresh && "fresh"]
       .filter(Boolean)
       .join(" ");
@@ -100,12 +101,12 @@ export const HistoryRow = memo(
         <div role="cell" class="details">
           <Details row={row} misfit={misfit} like={like} rejected={rejected} whyNot={whyNot} />
           {(row.is_live || canComeBack(row)) && <RunsOfRow app={app.id} row={row.id} />}
-          {conversations && (
+          {own && (
             <span class="small muted">
-              {conversationsInWords(conversations)}
-              {conversations.last_turn && (
+              {conversationsInWords(own)}
+              {own.last_turn && (
                 <>
-                  , last turn <Time at={conversations.last_turn} />
+                  , last turn <Time at={own.last_turn} />
                 </>
               )}
             </span>

@@ -110,13 +110,11 @@ export function HistoryTable(props: Props) {
               <HistoryRow
                 key={place}
                 {...shared}
-                {...{ row, app, search, whyNot: whyNot(row), like: likeLive(row, app) }}
+                {...{ row, app, search, conversations, whyNot: whyNot(row), like: likeLive(row, app) }}
                 right={rights?.roll_back}
                 isFresh={index < arrived}
-                isTicked={ticked.has(row)}
-                onTick={ticked.toggle}
+                {...{ isTicked: ticked.has(row), onTick: ticked.toggle }}
                 rejected={rejectedAs(rejections, row)}
-                conversations={conversations.find(({ sequence }) => sequence === row.sequence)}
                 offer={offerOn(row, user.value?.username, rights)}
                 misfit={misfits?.find((each) => each.deployment_id === row.id)?.says}
               />
