@@ -138,8 +138,13 @@ it.each([
   ["there is no journal", 501, "no_journal"],
   ["the caller may not list runs", 403, "forbidden"],
 ])("nothing is said of conversations where %s", async (_, status, code) => {
+  // What the preview of a deploy says of them is the API's own.
+  const preview = cast.preview({ open_run_notes: [] });
   for (const path of ["/history", "/monitoring", "/deploy"]) {
-    const shown = kit.show(APP + path, cast.answer(cast.READ_CONVERSATIONS, { data: [] }));
+    const shown = kit.show(APP + path, {
+      ...cast.answer(cast.READ_CONVERSATIONS, { data: [] }),
+      ...cast.answer(cast.PREVIEW, one(preview)),
+    });
     if (code) api.refuse(status, "no", cast.READ_CONVERSATIONS, { code });
     await shown;
     await kit.settled();
@@ -176,7 +181,7 @@ it("a deploy takes conversations along where somebody says so", async () => {
   await kit.says("--take-sessions", dialog);
   await kit.settled();
   expect(api.calls(cast.PREVIEW as never).at(-1)?.body).toMatchObject({ take_sessions: true });
-  await kit.press("Deploy v2", dialog);
+  await kit.press("Deploy v2 to Customer support", dialog);
   await kit.until(() => api.calls().length > 0);
   expect(kit.sent()).toMatchObject({ take_sessions: true });
 });
@@ -218,7 +223,7 @@ it("a callback is sent again once that was confirmed; what was refused is said",
   await kit.press(again, dialog);
   api.refuse(403, "you may not update runs of this App", SEND, { code: "forbidden" });
   await kit.press("Send it again", dialog);
-  await kit.waitFor(() => kit.alertWith("It is not sent again. you may not update runs of this App", dialog));
+  await kit.waitFor(() => kit.alertWith("It is not sent again. You may not update runs of this App", dialog));
   api.answer();
   api.says(cast.answer(READ_OPEN_RUN, one(pending)));
   await kit.press("Send it again", dialog);

@@ -86,7 +86,6 @@ export const HistoryRow = memo(
   }: Props) => {
     const title = titleOf(row);
     const address = `/console/apps/${app.id}/history/${row.id}`;
-    const own = conversations.find(({ sequence }) => sequence !== null && sequence === row.sequence);
     const classes = ["row", row.is_live && "live", misfit && "misfit", isTicked && "chosen", isFresh && "fresh"]
       .filter(Boolean)
       .join(" ");
@@ -101,16 +100,7 @@ export const HistoryRow = memo(
         <div role="cell" class="details">
           <Details row={row} misfit={misfit} like={like} rejected={rejected} whyNot={whyNot} />
           {(row.is_live || canComeBack(row)) && <RunsOfRow app={app.id} row={row.id} />}
-          {own && (
-            <span class="small muted">
-              {conversationsInWords(own)}
-              {own.last_turn && (
-                <>
-                  , last turn <Time at={own.last_turn} />
-                </>
-              )}
-            </span>
-          )}
+          <Belonging row={row} conversations={conversations} />
         </div>
         <div role="cell" class="outcome">
           <Outcome row={row} app={app} />
@@ -196,6 +186,22 @@ function Details({
         </span>
       )}
     </>
+  );
+}
+
+/** How many conversations belong to the row, where it has some. */
+function Belonging({ row, conversations }: Pick<Props, "row" | "conversations">) {
+  const own = conversations.find(({ sequence }) => sequence !== null && sequence === row.sequence);
+  if (!own) return null;
+  return (
+    <span class="small muted">
+      {conversationsInWords(own)}
+      {own.last_turn && (
+        <>
+          , last turn <Time at={own.last_turn} />
+        </>
+      )}
+    </span>
   );
 }
 
