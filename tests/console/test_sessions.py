@@ -12,7 +12,7 @@ from tests.console.support.reading import cut, magnified
 from tests.console.support.runs import CONVERSATIONS, MESSAGES, SESSIONS
 from tests.support.browser import answers
 from tests.support.browser.answers import OPEN_RUN, Everything, answered, example
-from tests.support.browser.pages import axe
+from tests.support.browser.pages import Window, axe
 
 MARKUP = '<img src=x onerror="document.title=1"><a href="https://elsewhere.example.net">here</a>'
 NAMED = f"../..?a=b#{MARKUP} {'x' * 200}"
@@ -22,12 +22,12 @@ SEND = f"{OPEN_RUN}/callbacks"
 ENDED = {"status": "completed", "state": "completed", "ended_at": "2026-11-24T22:31:05.204000Z"}
 
 
-def opened(page_as: PageAs) -> tuple[Page, str]:
-    """Returns a page that has prepared answers to every call, and the path of an App."""
+def opened(page_as: PageAs) -> tuple[Window, str]:
+    """Returns a window that has prepared answers to every call, and the path of an App."""
     window = page_as("deployer", None)
     everything = Everything(lambda text: text)
     everything.given_to(window.page)
-    return window.page, f"/console/apps/{everything.ids['app']}"
+    return window, f"/console/apps/{everything.ids['app']}"
 
 
 def readable(page: Page) -> None:
@@ -41,13 +41,14 @@ def readable(page: Page) -> None:
 
 
 def test_a_session_is_read_by_keyboard_and_its_texts_stay_texts(page_as: PageAs) -> None:
-    page, app = opened(page_as)
+    window, app = opened(page_as)
+    page = window.page
     sessions, messages = example("GET", SESSIONS), example("GET", MESSAGES)
     sessions["data"][0] |= {"id": NAMED, "session_id": NAMED, "input": {"question": f"{MARKUP} {'long ' * 400}"}}
     messages["data"][0] |= {"input": {"question": MARKUP}, "output": {"answer": f"{MARKUP} {'y' * 400}"}}
     answered(page, "GET", SESSIONS, 200, sessions)
     answered(page, "GET", MESSAGES, 200, messages)
-    page.goto(f"https://console.example.com{app}/sessions")
+    window.goto(f"{app}/sessions")
     table = page.get_by_role("table", name="Sessions")
     link = table.get_by_role("link")
     expect(link).to_have_text(NAMED)
@@ -71,18 +72,20 @@ def test_a_session_is_read_by_keyboard_and_its_texts_stay_texts(page_as: PageAs)
 
 
 def test_conversations_by_row_are_in_the_history_and_in_monitoring(page_as: PageAs) -> None:
-    page, app = opened(page_as)
-    page.goto(f"https://console.example.com{app}/history")
+    window, app = opened(page_as)
+    page = window.page
+    window.goto(f"{app}/history")
     count = example("GET", CONVERSATIONS)["data"][0]["sessions"]
     expect(page.get_by_role("row").get_by_text(re.compile(f"^{count} conversations"))).to_have_count(1)
-    page.goto(f"https://console.example.com{app}/monitoring")
+    window.goto(f"{app}/monitoring")
     panel = page.get_by_role("region", name="Conversations", exact=True)
     expect(panel.get_by_role("link")).to_have_text("v2 #2")
     readable(page)
 
 
 def test_a_callback_is_sent_again_after_a_question(page_as: PageAs) -> None:
-    page, app = opened(page_as)
+    window, app = opened(page_as)
+    page = window.page
     error = f"unreachable; the App's network.egress may not allow it {MARKUP}"
     failed = {"n": 0, "host": "hooks.example.com", "state": "failed", "tries": 3, "status": None, "error": error}
     run: dict[str, Any] = example("GET", OPEN_RUN)["data"] | ENDED | {"callbacks": [failed | {"last_at": None, "next_at": None}]}
@@ -95,7 +98,7 @@ def test_a_callback_is_sent_again_after_a_question(page_as: PageAs) -> None:
 
     page.route(re.compile(rf"/runs/{run['id']}$"), lambda route: route.fulfill(json=answers.checked("GET", OPEN_RUN, 200, {"data": run})))
     page.route(re.compile(rf"/runs/{run['id']}/callbacks$"), send)
-    page.goto(f"https://console.example.com{app}/runs/{run['id']}?open=true")
+    window.goto(f"{app}/runs/{run['id']}?open=true")
     panel: Locator = page.get_by_role("region", name="Callbacks")
     expect(panel).to_contain_text(error)
     expect(panel.locator("img, a")).to_have_count(0)

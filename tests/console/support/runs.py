@@ -26,7 +26,12 @@ MESSAGES = f"{SESSIONS}/{{session_id}}/messages"
 CONVERSATIONS = "/v1/apps/{app_id}/conversations"
 SAID_IN_SESSIONS = (
     ("chat-7f31c9", 3, 0, "Where is my invoice of October?"),
-    ("lena.fischer@example.com", 12, 1, "Invoice 2026-1187 was paid twice. I would like to have the second payment back, and a letter that says so."),
+    (
+        "lena.fischer@example.com",
+        12,
+        1,
+        "Invoice 2026-1187 was paid twice. I would like to have the second payment back, and a letter that says so.",
+    ),
     ("chat-7f31a0", 1, 0, "Do you deliver to Iceland?"),
     ("whatsapp:+49 151 5550 1187", 5, 0, "The same for invoice 2026-1192, please"),
     ("chat-7f2e44", 2, 2, "How do I change my address?"),
