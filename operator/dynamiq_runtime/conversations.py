@@ -82,6 +82,8 @@ class Conversations:
         self._woken: dict[str, float] = {}
         self._many = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._has_asked = asyncio.Event()
+        """Set once the journal has been asked for the policy, with or without an answer."""
         self._mentioned = asyncio.Event()
         """Set by an answer that says that the App has conversations."""
         journal.hears.append(lambda answer: self._mentioned.set() if answer.get("sessions") is True else None)
@@ -122,6 +124,14 @@ class Conversations:
             if not self._turns[session]:
                 del self._turns[session]
             self._use(session, time.monotonic())
+
+    async def may_be_kept(self) -> bool:
+        """Returns True if the App has conversations. A call that comes before a new pod could ask waits for that, but not for a journal that is away."""
+        if not self._has_asked.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ASK_WITHIN):
+                    await self._has_asked.wait()
+        return self.policy is not None
 
     async def place(self, session: bytes) -> Place:
         """Returns where a turn is answered. A new conversation belongs to this pod's pins from now on. Raises HttpError 503 if it is unknown."""
@@ -237,14 +247,17 @@ class Conversations:
             try:
                 answer = await self._journal.sessions_policy(version, POLL if self.policy is not None else 0)
                 self._apply(answer)
+                self._has_asked.set()
                 version, pause, self._is_away = str(answer["version"]), AGAIN, False
             except JournalRefusedError as error:
+                self._has_asked.set()
                 if error.status not in NOT_NOW:  # a journal from before conversations
                     self.policy = None
                 else:
                     await asyncio.sleep(AGAIN_MOST)
                     continue
             except JournalAwayError:
+                self._has_asked.set()
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, AGAIN_MOST)
                 continue

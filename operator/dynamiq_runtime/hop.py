@@ -77,10 +77,10 @@ class Turns:
         self, request: web.Request, parsed: RunRequest, here: Callable[[], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         """Answers a call by `here`, or by a hop if it is a turn of a conversation on other pins. Raises HttpError, and ConnectionError."""
-        if self._conversations.policy is None or HOP in request.headers:
+        if HOP in request.headers:
             return await here()
         session = facts_of(request.headers, parsed.user, parsed.session).session
-        if session is None:
+        if session is None or not await self._conversations.may_be_kept():
             return await here()
         digest = digest_of(session)
         with self._conversations.turn(digest):

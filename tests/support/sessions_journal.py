@@ -33,7 +33,7 @@ class SessionsJournal:
     """Answers pods, whose tokens are their pins.
 
     `asked`: requests by what they ask. `seen`, `woken`: reports, and pins that turns wait for. `is_away`: all but claims is refused. `holds`:
-    cleared while a test lets no first turn be answered.
+    cleared while a test lets no first turn be answered. `tells`: cleared while it lets no read of the policy be answered.
     """
 
     def __init__(self, *, policy: Mapping[str, Any] | None = None, sessions: bool = True) -> None:
@@ -46,6 +46,8 @@ class SessionsJournal:
         self.is_away = False
         self.holds = threading.Event()
         self.holds.set()
+        self.tells = threading.Event()
+        self.tells.set()
         self.rows: dict[str, int] = {}
         self._services: dict[str, str] = {}
         self._live: str | None = None
@@ -114,6 +116,7 @@ class SessionsJournal:
             return Reply(body={"data": data, "epoch": self._epoch})
 
     def _tell(self, sent: Sent) -> Reply:
+        self.tells.wait(POLLS)
         with self._changed:
             if "after" in sent.query:
                 self._changed.wait_for(lambda: sent.query["after"] != str(self._version), float(sent.query["wait"]))
@@ -166,4 +169,5 @@ def _server(journal: SessionsJournal) -> Iterator[HttpServer]:
             yield server
         finally:
             journal.holds.set()
+            journal.tells.set()
             journal.change()

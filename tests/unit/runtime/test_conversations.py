@@ -467,6 +467,18 @@ def test_a_short_outage_is_waited_for(stage: Stage) -> None:
         assert answered_by(waiting.result()) == B
 
 
+def test_a_turn_that_comes_before_the_pod_could_ask_waits_for_that(stage: Stage) -> None:
+    stage.journal.whose[digest("chat")] = B
+    started(stage, B)
+    stage.journal.tells.clear()
+    served = stage.pod(A, version(A))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(turn, served, "chat")
+        eventually("the turn is there", lambda: served.activity["in_flight"] == 1)
+        stage.journal.tells.set()
+        assert answered_by(waiting.result()) == B
+
+
 # What has no conversations
 
 
