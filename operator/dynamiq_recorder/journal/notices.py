@@ -15,6 +15,18 @@ QUIET_FOR, QUIET_MOST = 60.0, 10_000
 T = TypeVar("T")
 
 
+class _Passed(asyncio.Event):
+    """An event that sets another one, too."""
+
+    def __init__(self, to: asyncio.Event) -> None:
+        super().__init__()
+        self._to = to
+
+    def set(self) -> None:
+        super().set()
+        self._to.set()
+
+
 class Notices:
     """The polls that wait for news, by key, on one event loop."""
 
@@ -43,19 +55,21 @@ class Notices:
         self._is_closed = True
         self.notify(list(self._waiting))
 
-    async def poll(self, key: Key, seconds: float, read: Callable[[], Awaitable[T]], is_enough: Callable[[T], bool]) -> T:
+    async def poll(
+        self, key: Key, seconds: float, read: Callable[[], Awaitable[T]], is_enough: Callable[[T], bool], ends: Key | None = None
+    ) -> T:
         """Returns what `read` returns once that is enough, else after so many seconds. It reads again at each news of the key.
 
-        A None that is not enough says that there is nothing for any poll of the key.
+        A None that is not enough says that there is nothing for any poll of the key. `ends`: a key whose news end the poll.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         # Registered before the first read: news that come meanwhile are not lost.
-        with self._registered(key) as event:
+        with self._registered(key, event := asyncio.Event()), self._registered(ends, over := _Passed(event)):
             while True:
                 event.clear()
                 result = await read()
-                if is_enough(result) or self._is_closed:
+                if is_enough(result) or self._is_closed or over.is_set():
                     return result
                 if result is None and not event.is_set() and not self.is_quiet(key):
                     self._quiet.put(key, True, loop.time() + QUIET_FOR)
@@ -66,12 +80,14 @@ class Notices:
                     return result
 
     @contextlib.contextmanager
-    def _registered(self, key: Key) -> Iterator[asyncio.Event]:
-        event = asyncio.Event()
+    def _registered(self, key: Key | None, event: asyncio.Event) -> Iterator[None]:
+        if key is None:
+            yield
+            return
         waiting = self._waiting.setdefault(key, set())
         waiting.add(event)
         try:
-            yield event
+            yield
         finally:
             waiting.discard(event)
             if not waiting and self._waiting.get(key) is waiting:
