@@ -32,6 +32,7 @@ class Notices:
 
     def __init__(self) -> None:
         self._waiting: dict[Key, set[asyncio.Event]] = {}
+        self._ending: dict[Key, set[asyncio.Event]] = {}
         self._quiet = Recent[Key, bool](QUIET_MOST)
         self._is_closed = False
 
@@ -42,7 +43,7 @@ class Notices:
     def notify(self, keys: Iterable[Key]) -> None:
         for key in keys:
             self._quiet.drop(key)
-            for event in self._waiting.get(key, ()):
+            for event in (*self._ending.get(key, ()), *self._waiting.get(key, ())):
                 event.set()
 
     def notify_all(self) -> None:
@@ -65,7 +66,9 @@ class Notices:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         # Registered before the first read: news that come meanwhile are not lost.
-        with self._registered(key, event := asyncio.Event()), self._registered(ends, over := _Passed(event)):
+        event = asyncio.Event()
+        over = _Passed(event)
+        with _registered(self._waiting, key, event), _registered(self._ending, ends, over):
             while True:
                 event.clear()
                 result = await read()
@@ -79,16 +82,18 @@ class Notices:
                 except TimeoutError:
                     return result
 
-    @contextlib.contextmanager
-    def _registered(self, key: Key | None, event: asyncio.Event) -> Iterator[None]:
-        if key is None:
-            yield
-            return
-        waiting = self._waiting.setdefault(key, set())
-        waiting.add(event)
-        try:
-            yield
-        finally:
-            waiting.discard(event)
-            if not waiting and self._waiting.get(key) is waiting:
-                del self._waiting[key]
+
+@contextlib.contextmanager
+def _registered(events: dict[Key, set[asyncio.Event]], key: Key | None, event: asyncio.Event) -> Iterator[None]:
+    """Has news of a key set the event while the block runs."""
+    if key is None:
+        yield
+        return
+    waiting = events.setdefault(key, set())
+    waiting.add(event)
+    try:
+        yield
+    finally:
+        waiting.discard(event)
+        if not waiting and events.get(key) is waiting:
+            del events[key]
