@@ -95,7 +95,7 @@ class Upkeep:
             wait = (app.durable if app is not None else Durable()).wait
             while await put("", partial(waiting.expire, app_uid=uid, wait=wait)):
                 pass
-            more = True
+            more = self._context.feed.callbacks.pending > 0
             while more:
                 count, more = await put("", partial(callbacks.give_up, app_uid=uid))
                 failed.inc(count)
