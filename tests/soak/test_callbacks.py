@@ -1,6 +1,6 @@
-"""Callbacks while their receiver is down for an hour, then refuses each third call, and pods are killed: each arrives, and a replay is known by its id.
+"""Callbacks while their receiver is down for an hour, then refuses each third call, and pods are killed.
 
-An hour of the journal is a minute of the test. The figures of the full count go to docs/measured/callbacks.txt.
+Each arrives, and a replay is known by its id. An hour of the journal is a minute of the test. The figures of the full count go to docs/measured/callbacks.txt.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Delivers callbacks as a pod does, in a process of its own that may be killed at any moment, by a journal whose time is faster."""
+"""Delivers callbacks as a pod does, in a process that may be killed at any moment, by a journal whose time is faster."""
 
 from __future__ import annotations
 

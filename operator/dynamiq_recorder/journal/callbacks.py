@@ -133,9 +133,9 @@ def give_up(work: Work, app_uid: str) -> tuple[int, bool]:
 
 
 def renew(work: Work) -> None:
-    """Gives leases of callbacks no more than their full time, and makes none due later than its longest wait: the wall clock may have gone back.
+    """Gives leases of callbacks no more than their full time, and makes none due later than its longest wait.
 
-    Callbacks of runs that ended under a journal of the version before become due.
+    The wall clock may have gone back. Callbacks of runs that ended under a journal of the version before become due.
     """
     do, pending = work.connection.do, "state = 'pending'"
     lease, longest = work.of_leases + LEASE, work.now + round(WAITS[-1] * 1.2) * MICROSECONDS

@@ -1,4 +1,4 @@
-"""Keeps the counts of open runs, conversations and callbacks, with a version that changes with them, and notes which pins have pods that ask for work."""
+"""Keeps the counts of open runs, conversations and callbacks, with a version that changes with them. It notes which pins have pods that ask for work."""
 
 from __future__ import annotations
 
