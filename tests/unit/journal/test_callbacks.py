@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from dynamiq_recorder.journal import callbacks, operations, waiting
 from dynamiq_recorder.journal.callback import TRIES, CallbackState, Settled, problem
 from dynamiq_recorder.journal.model import MICROSECONDS, LateCallbacks, NewCallback, Refused
+from dynamiq_recorder.journal.store import opened
 from tests.support.journal import APP, OTHER
-from tests.support.journal_store import HOOK, Kept, a_question, a_save, an_end
+from tests.support.journal_store import HOOK, Clock, Kept, a_question, a_save, an_end
 
 FIRST, SECOND = "https://a.example/1", "https://b.example/2"
 DAY = 86_400
@@ -67,6 +69,18 @@ def test_a_claim_is_leased_and_fenced(kept: Kept) -> None:
     (delivered,) = kept.callbacks_of(run_id)
     assert (delivered.state, delivered.status, delivered.last_at) == (CallbackState.DELIVERED, 204, kept.clock.now)
     assert (kept.claim_callbacks(), seconds_until_due(kept)) == ([], None)
+
+
+def test_a_step_of_the_wall_clock_ends_no_lease(tmp_path: Path) -> None:
+    wall, ticks = Clock(), Clock()
+    kept = Kept(opened(f"sqlite://{tmp_path}/journal.db", wall, ticks), wall)
+    kept.called()
+    kept.claim_callbacks()
+    wall.pass_by(3600)
+    assert kept.claim_callbacks() == []
+    ticks.pass_by(61)
+    assert len(kept.claim_callbacks()) == 1
+    kept.store.close()
 
 
 def test_a_late_result_counts_while_no_other_claim_has_it(kept: Kept) -> None:

@@ -24,6 +24,8 @@ NEWER_POD = "newer-token"
 NEWER = msgspec.structs.replace(APP, pins="9999999999999999", workflow_hash="sha256:f9", pod="chat-2")
 URL, TOKEN = "https://hooks.example.com/runs?key=secret", "t0ken"
 CALLBACK = {"url": URL, "token": TOKEN, "metadata": {"order": 1}}
+AT_ONCE = 10.0
+"""Seconds within which a poll ends that would wait for longer."""
 AT = "2026-12-02T12:00:00.000000Z"
 END = {"status": "completed", "reason": "succeeded", "output": {"answer": 42}}
 PENDING = {"n": 0, "host": "hooks.example.com", "state": "pending", "tries": 0, "status": None, "error": None}
@@ -76,6 +78,11 @@ def report(journal: JournalStage, token: str = POD, attempt: int = 1, **result: 
 
 def shown(journal: JournalStage, run_id: str, token: str = VIEWER) -> Any:
     return journal.get(f"runs/{run_id}", token)["data"]["callbacks"]
+
+
+def seconds_until_due(journal: JournalStage) -> Any:
+    """Returns what a pod without work is told."""
+    return journal.call("POST", "claims", json=a_claim(wait=0)).json()["callbacks_seconds"]
 
 
 def late(journal: JournalStage) -> list[tuple[str, int, bool]]:
@@ -173,7 +180,7 @@ def test_an_output_that_is_too_large_is_left_out(journal: JournalStage) -> None:
 
 def test_pods_hear_when_the_next_callback_is_due(journal: JournalStage, monkeypatch: pytest.MonkeyPatch) -> None:
     def seconds() -> Any:
-        return journal.call("POST", "claims", json=a_claim(wait=0)).json()["callbacks_seconds"]
+        return seconds_until_due(journal)
 
     run_id = str(accept(journal, CALLBACK).json()["data"]["id"])
     assert [each["run"]["id"] for each in journal.claim()] == [run_id]
@@ -193,6 +200,7 @@ def test_a_poll_ends_when_a_run_ends_of_which_no_save_tells(journal: JournalStag
     with asking(journal, "POST", "claims", NEWER_POD, json=a_claim()) as answers:
         wait_for_polls(journal, 1)
         journal.call("POST", f"runs/{run_id}/cancel", ADMIN, json={})
+        eventually("the poll of 25 s has ended", lambda: answers, AT_ONCE)
     assert (answers[0].json()["data"], answers[0].json()["callbacks_seconds"]) == ([], 0)
     assert [each["run"]["status"] for each in claim(journal)["data"]] == ["canceled"]
 
@@ -240,7 +248,12 @@ def test_users_with_the_right_send_callbacks_again(journal: JournalStage) -> Non
     for token, status in ((VIEWER, 403), (POD, 403), (STRANGER, 404)):
         assert journal.call("POST", path, token, json={"n": None}).status_code == status
     assert code(journal.call("POST", path, ADMIN, json={"n": 1})) == (404, "not_found")
-    again = journal.call("POST", path, ADMIN, json={"n": None})
+    assert seconds_until_due(journal) is None
+    with asking(journal, "POST", "claims", json=a_claim()) as answers:
+        wait_for_polls(journal, 1)
+        again = journal.call("POST", path, ADMIN, json={"n": None})
+        eventually("the poll of 25 s has ended", lambda: answers, AT_ONCE)
+    assert answers[0].json()["callbacks_seconds"] == 0
     assert [(each["state"], each["next_at"]) for each in again.json()["data"]["callbacks"]] == [("pending", AT)]
     (claimed,) = claim(journal)["data"]
     assert (claimed["id"], claimed["try"]) == (f"msg_{run_id}_0", TRIES + 1)
@@ -249,6 +262,15 @@ def test_users_with_the_right_send_callbacks_again(journal: JournalStage) -> Non
     assert code(journal.call("POST", f"runs/{open_run}/callbacks", ADMIN)) == (409, "not_ended")
     missing = f"runs/{'d' * 8}-0000-4000-8000-000000000004/callbacks"
     assert journal.call("POST", missing, ADMIN).status_code == 404
+
+
+def test_a_start_makes_callbacks_due_of_runs_that_the_version_before_ended(journal: JournalStage, clock: Clock) -> None:
+    run_id = ended(journal)
+    journal.stop()
+    journal.store = opened(journal.address, clock, clock)
+    journal.store.commit(lambda work: work.connection.do("UPDATE callback SET due = NULL, gives_up_at = NULL"))
+    journal.start()
+    assert [each["run"]["id"] for each in claim(journal)["data"]] == [run_id]
 
 
 def test_only_pods_of_the_app_claim_and_report(journal: JournalStage) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dynamiq_recorder.journal import callback
 from dynamiq_recorder.journal.store import opened
 from dynamiq_runtime.activity import Activity
 from dynamiq_runtime.callbacks import AT_ONCE, Callbacks, SigningKey
@@ -106,6 +107,19 @@ async def test_each_callback_is_delivered_with_one_id_though_pods_die_and_receiv
     assert all(map(is_signed, receiver.calls))
     assert {each["state"] for run_id in runs for each in shown(stage, run_id)} == {"delivered"}
     assert stage.metrics()["dynamiq_journal_callbacks_delivered_total"] == RUNS
+
+
+async def test_a_pod_hears_with_its_result_when_the_callback_is_due_again(
+    tmp_path: Path, stage: JournalStage, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callback, "WAITS", (0.0,))
+    receiver.respond = lambda handler: status(204 if len(receiver.calls) == 3 else 500)(handler)
+    run_id = stage.accept(claim=True, callbacks=[{"url": receiver.url}])["data"]["id"]
+    stage.save({"id": run_id, "fence": 1, "number": 1, "end": END})
+    async with deliverer(tmp_path, stage.url) as hear:
+        hear()
+        await until(lambda: shown(stage, run_id)[0]["state"] == "delivered")
+    assert len(receiver.calls) == 3
 
 
 def shown(stage: JournalStage, run_id: str) -> Any:
