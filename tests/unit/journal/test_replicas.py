@@ -337,3 +337,17 @@ def test_callbacks_that_become_due_at_one_replica_are_sent_by_a_pod_of_the_other
     (claimed,) = second.call("POST", "callbacks/claims", "second", json={"instance": "i", "free": 20}).json()["data"]
     result = {"run_id": run_id, "n": 0, "try": claimed["try"], "status": 200}
     assert first.call("POST", "callbacks/results", json={"instance": "i", "results": [result]}).json()["data"] == [{"ok": True}]
+
+
+def test_callbacks_are_claimed_once_by_pods_of_two_replicas(stores: tuple[Kept, Kept]) -> None:
+    first, _ = stores
+    ended = [first.run(first.called()).key for _ in range(40)]
+
+    def claim(kept: Kept) -> list[int]:
+        return [each.run for each in kept.claim_callbacks(5)]
+
+    with ThreadPoolExecutor(8) as threads:
+        claimed = [key for keys in threads.map(claim, stores * 8) for key in keys]
+    while keys := claim(first):
+        claimed += keys
+    assert sorted(claimed) == sorted(ended)
