@@ -44,7 +44,7 @@ class JournalRefusedError(Exception):
 class Journal:
     """The journal as one pod of an App sees it. Every method raises JournalAwayError and JournalRefusedError.
 
-    `instance`: the id of this process. `hears`: each is called with every answer to a claim, and every result of a save.
+    `instance`: the id of this process. `hears`: each is called with every answer to a claim or to results of callbacks, and every result of a save.
     """
 
     def __init__(self, address: Recorder, app_id: str) -> None:
@@ -127,7 +127,7 @@ class Journal:
 
     async def callback_results(self, results: Sequence[Mapping[str, Any]]) -> None:
         """Reports what came of claimed callbacks. One that another process has by now is not changed."""
-        await self._ask("POST", "/callbacks/results", body={"instance": self.instance, "results": results})
+        self._tell(await self._ask("POST", "/callbacks/results", body={"instance": self.instance, "results": results}))
 
     def _tell(self, *answers: Json) -> None:
         for hear in self.hears:

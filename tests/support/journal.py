@@ -118,10 +118,16 @@ class Table(Identity):
     async def exists(self, app: KnownApp) -> bool:
         return app.uid in self.apps_by_uid
 
-    def add_app(self, place: Place, *, sessions: Sessions | None = None, **durable: int) -> None:
+    def add_app(self, place: Place, *, sessions: Sessions | None = None, limits_egress: bool = False, **durable: Any) -> None:
         """Adds or changes an App. `durable`: fields of its limits, named as Durable's."""
         self.apps_by_uid[place.app_uid] = KnownApp(
-            place.app_uid, place.namespace, place.app, records_content=True, durable=Durable(**durable), sessions=sessions
+            place.app_uid,
+            place.namespace,
+            place.app,
+            records_content=True,
+            durable=Durable(**durable),
+            sessions=sessions,
+            limits_egress=limits_egress,
         )
 
     def add_pod(self, token: str, place: Place) -> None:

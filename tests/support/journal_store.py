@@ -11,13 +11,16 @@ from typing import Any
 
 import msgspec
 
-from dynamiq_recorder.journal import operations, sessions, waiting
+from dynamiq_recorder.journal import callbacks, operations, sessions, waiting
+from dynamiq_recorder.journal.callback import Callback, CallbackState, Delivery, Settled, size_of
+from dynamiq_recorder.journal.callbacks import of_run
 from dynamiq_recorder.journal.model import (
     MICROSECONDS,
     REJECTED,
     Asks,
     End,
     Limits,
+    NewCallback,
     NewEvent,
     NewQuestion,
     NewRun,
@@ -37,6 +40,7 @@ from dynamiq_recorder.journal.store import JournalStore
 from dynamiq_recorder.journal.tables import Work, unpacked
 from tests.support.journal import APP
 
+HOOK = "https://hooks.example.com/runs?key=secret"
 NOON = 1_796_212_800 * MICROSECONDS
 
 
@@ -131,6 +135,29 @@ class Kept:
         """Returns how many conversations there are, and how many recent ones, by pins."""
         return {each.pins: (each.sessions, each.recent) for each in self.store.conversations({app_uid: warm}, app_uid)}
 
+    def called(self, *urls: str, place: Place = APP, **fields: Any) -> str:
+        """Accepts and ends a run with callbacks. Returns its id."""
+        run_id, fence = self.begun(place, callbacks=tuple(map(NewCallback, urls or (HOOK,))), **fields)
+        assert self.end(run_id, fence, place=place).callbacks == len(urls or (HOOK,))
+        return run_id
+
+    def claim_callbacks(self, free: int = 20, hosts: tuple[str, ...] = (), place: Place = APP) -> list[Callback]:
+        chosen: list[Callback] = self.do(partial(callbacks.claim, app_uid=place.app_uid, free=free, hosts=hosts))[0]
+        return chosen
+
+    def settle(self, of: Callback, run_id: str, status: int | None = None, error: str | None = None, **fields: Any) -> Settled | None:
+        """Reports a try of a claimed callback. `fields`: those of the result, `limits_egress`, and the chance of the next wait, 0.5."""
+        limits_egress, chance = fields.pop("limits_egress", False), fields.pop("chance", 0.5)
+        result = Delivery(run_id, of.n, of.tries, status, error, **fields)
+        operation = partial(callbacks.settle, app_uid=of.app_uid, results=[result], limits_egress=limits_egress, chance=lambda: chance)
+        outcomes: list[Settled | None] = self.do(operation)
+        return outcomes[0]
+
+    def callbacks_of(self, run_id: str, place: Place = APP) -> tuple[Callback, ...]:
+        shown = self.store.run(place.app_uid, run_id)
+        assert shown is not None
+        return shown.callbacks
+
     def event(self, run_id: str, kind: str) -> Any:
         """Returns the data of the last event of a type."""
         found = self.store.events(APP.app_uid, run_id, 0, 100_000)
@@ -189,7 +216,7 @@ def _check(work: Work) -> None:
         )
     assert dict(of("SELECT namespace, size FROM space WHERE size <> 0")) == dict(space)
     keys_of_runs = {run.key for run in runs}
-    for table in ("content", "part", "event", "question"):
+    for table in ("content", "part", "event", "question", "callback"):
         assert {key for (key,) in of(f"SELECT DISTINCT run FROM {table}")} <= keys_of_runs  # noqa: S608 - our own names
 
 
@@ -209,7 +236,12 @@ def _check_questions(work: Work, run: Run) -> None:
         for kind, data in of("SELECT type, data FROM event WHERE run = ?", (run.key,))
     )
     ((asking,),) = of("SELECT coalesce(sum(size), 0) FROM question WHERE run = ?", (run.key,))
-    assert run.size == RUN_SIZE + contents + events + run.parts_size + asking
+    called = of_run(work.connection, run.key)
+    callbacks = sum(size_of(NewCallback(each.url, each.token, each.metadata)) for each in called)
+    assert run.size == RUN_SIZE + contents + events + run.parts_size + asking + callbacks
+    for each in called:
+        assert (each.due is None, each.gives_up_at is None) == (run.is_open, run.is_open)
+        assert each.state is CallbackState.PENDING or each.lease_until is None
 
 
 def a_question(name: str = "ask:1", kind: Asks = Asks.HUMAN_FEEDBACK, **content: Any) -> NewQuestion:

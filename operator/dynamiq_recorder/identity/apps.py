@@ -21,13 +21,14 @@ RESOURCE = replace(APPS, label_selector="")
 class Durable(msgspec.Struct, frozen=True):
     """App.spec.runs.durable: seconds for which ended background runs are kept, most open ones, and interruptions without progress.
 
-    `wait`: seconds for which a question may be open.
+    `wait`: seconds for which a question may be open. `callback_hosts`: those that callbacks may go to; empty for all public ones.
     """
 
     keep: int = 86_400
     open_most: int = 10_000
     interruptions: int = 5
     wait: int = 2_592_000
+    callback_hosts: tuple[str, ...] = ()
 
 
 class Sessions(msgspec.Struct, frozen=True):
@@ -45,6 +46,7 @@ class KnownApp(msgspec.Struct, frozen=True):
     """An App as the recorder and the journal know it.
 
     `records_content`: App.spec.runs.content. `redacts`: True if App.spec.runs.redact has rules, which its pods apply to their own runs.
+    `limits_egress`: True if App.spec.network.egress limits where its pods may connect to.
     """
 
     uid: str
@@ -55,6 +57,7 @@ class KnownApp(msgspec.Struct, frozen=True):
     durable: Durable = Durable()
     sessions: Sessions | None = None
     """None: the App has none."""
+    limits_egress: bool = False
 
 
 class Apps:
@@ -140,6 +143,7 @@ def _app(raw: Manifest) -> KnownApp | None:
         redacts=redacts,
         durable=_durable(_part(runs, "durable")),
         sessions=_sessions(spec),
+        limits_egress=isinstance(_part(spec, "network").get("egress"), list),
     )
 
 
@@ -147,7 +151,9 @@ def _durable(raw: Manifest) -> Durable:
     """Reads the limits; a wrong value, which only an older schema lets through, counts as missing."""
     names = {"keep": "keepSeconds", "open_most": "maxOpen", "interruptions": "interruptions", "wait": "waitSeconds"}
     values = {field: raw.get(name) for field, name in names.items()}
-    return Durable(**{field: value for field, value in values.items() if type(value) is int and value >= 0})
+    counts = {field: value for field, value in values.items() if type(value) is int and value >= 0}
+    hosts = raw.get("callbackHosts")
+    return Durable(**counts, callback_hosts=tuple(each for each in hosts if isinstance(each, str)) if isinstance(hosts, list) else ())
 
 
 def _sessions(spec: object) -> Sessions | None:

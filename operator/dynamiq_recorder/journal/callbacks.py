@@ -6,7 +6,9 @@ A callback belongs to an ended run from its due time on. Pods of the App claim t
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from typing import Any
 
 import msgspec
 
@@ -24,8 +26,8 @@ from dynamiq_recorder.journal.callback import (
 )
 from dynamiq_recorder.journal.model import MICROSECONDS, LateCallbacks, Refused
 from dynamiq_recorder.journal.run import OUTPUT, Run
-from dynamiq_recorder.journal.tables import COLUMNS, Work, callbacks_key, run_of, unpacked_within
-from dynamiq_recorder.store.database import Connection, Database, pieces
+from dynamiq_recorder.journal.tables import COLUMNS, OPEN_KEY, Work, callbacks_key, run_of, unheard_key, unpacked_within
+from dynamiq_recorder.store.database import Cell, Connection, Database, pieces
 
 PIECE = 200
 """Callbacks that one operation gives up."""
@@ -41,6 +43,8 @@ _CHANGING = ("state", "due", "gives_up_at", "lease_until", "tries", "status", "e
 _SELECT = f"SELECT {', '.join(_COLUMNS)} FROM callback WHERE"  # noqa: S608 - our own names
 _WAITS = "state = 'pending' AND due IS NOT NULL"
 """True for callbacks of ended runs that are neither delivered nor failed; an index has them."""
+IS_CALLED_BACK = "EXISTS (SELECT 1 FROM callback WHERE callback.run = run.key AND callback.state = 'pending')"
+"""True for runs of which a callback is neither delivered nor failed."""
 _IS_FREE = "(lease_until IS NULL OR lease_until < ?)"
 
 
@@ -53,10 +57,10 @@ class Claimed(msgspec.Struct, frozen=True):
     is_omitted: bool = False
 
 
-def claim(work: Work, app_uid: str, free: int, hosts: Collection[str]) -> list[Callback]:
+def claim(work: Work, app_uid: str, free: int, hosts: Collection[str]) -> tuple[list[Callback], int]:
     """Claims callbacks of an App that are due, at most `free`, oldest due first. `hosts`: the allowed ones; empty for all public ones.
 
-    It gives up those whose host is no longer allowed.
+    It gives up those whose host is no longer allowed. Returns the claimed ones, and how many it gave up.
     """
     sql = f"{_SELECT} app_uid = ? AND {_WAITS} AND due <= ? AND gives_up_at > ? AND {_IS_FREE} ORDER BY due, run, n LIMIT ?"
     due = _load(work, f"{sql}{work.connection.skipping}", [app_uid, work.now, work.now, work.of_leases, free])
@@ -74,7 +78,8 @@ def claim(work: Work, app_uid: str, free: int, hosts: Collection[str]) -> list[C
         else:
             each.claim(work.now, work.of_leases)
     _write(work, chosen)
-    return [each for each in chosen if each.state is CallbackState.PENDING]
+    claimed = [each for each in chosen if each.state is CallbackState.PENDING]
+    return claimed, len(chosen) - len(claimed)
 
 
 def settle(
@@ -108,12 +113,12 @@ def send_again(work: Work, app_uid: str, run_id: str, n: int | None) -> Run | No
     if run.is_open:
         raise Refused("not_ended", f"run {run.id} has not ended: its callbacks are sent once it has")
     chosen = [each for each in _of_runs(work, [run.key]) if n in (None, each.n)]
-    if not chosen:
-        raise Refused("not_found", f"run {run.id} has no callback" + (f" {n}" if n is not None else ""))
+    if not chosen and n is not None:
+        raise Refused("not_found", f"run {run.id} has no callback {n}")
     for each in chosen:
         each.send_again(work.now)
     _write(work, chosen)
-    work.news.add(callbacks_key(app_uid))
+    work.news |= {callbacks_key(app_uid), unheard_key(app_uid), OPEN_KEY}
     return run
 
 
@@ -128,9 +133,9 @@ def give_up(work: Work, app_uid: str) -> tuple[int, bool]:
 
 
 def renew(work: Work) -> None:
-    """Gives leases of callbacks no more than their full time, and makes none due later than its longest wait: the wall clock may have gone back.
+    """Gives leases of callbacks no more than their full time, and makes none due later than its longest wait.
 
-    Callbacks of runs that ended under a journal of the version before become due.
+    The wall clock may have gone back. Callbacks of runs that ended under a journal of the version before become due.
     """
     do, pending = work.connection.do, "state = 'pending'"
     lease, longest = work.of_leases + LEASE, work.now + round(WAITS[-1] * 1.2) * MICROSECONDS
@@ -145,7 +150,16 @@ def renew(work: Work) -> None:
 
 def of_run(connection: Connection, key: int) -> tuple[Callback, ...]:
     """Returns the callbacks of a run, in order."""
-    return tuple(Callback(**_fields(line)) for line in connection.all(f"{_SELECT} run = ? ORDER BY n", (key,)))
+    return tuple(map(_callback_of, connection.all(f"{_SELECT} run = ? ORDER BY n", (key,))))
+
+
+def due_of(connection: Connection, keys: Sequence[int]) -> Counter[int]:
+    """Returns how many callbacks of ended runs are neither delivered nor failed, by the run's key."""
+    due = Counter[int]()
+    for part in pieces(keys):
+        condition, values = connection.within("run", part)
+        due.update(dict(connection.all(f"SELECT run, count(*) FROM callback WHERE {condition} AND {_WAITS} GROUP BY run", values)))  # noqa: S608
+    return due
 
 
 def next_due(connection: Connection, app_uid: str, now: int) -> float | None:
@@ -164,7 +178,7 @@ def late(connection: Connection, now: int) -> tuple[LateCallbacks, ...]:
         "JOIN run r ON r.key = c.run JOIN app a ON a.uid = r.app_uid GROUP BY a.namespace, a.name, r.app_uid, r.pins"
     )
     counted = connection.ask([(sql, (uid, now - LATE, now)) for (uid,) in apps]) if apps else []
-    found = [LateCallbacks(*place, int(count)) for lines in counted for *place, count in lines]
+    found = [LateCallbacks(namespace, app, uid, pins, int(count)) for lines in counted for namespace, app, uid, pins, count in lines]
     return tuple(sorted(found, key=lambda each: (each.namespace, each.app, each.app_uid, each.pins)))
 
 
@@ -175,12 +189,14 @@ def pending(connection: Connection) -> int:
 
 def with_runs(database: Database, connection: Connection, callbacks: Sequence[Callback]) -> list[Claimed]:
     """Returns claimed callbacks with their runs. One whose run was deleted meanwhile is left out."""
+    if not callbacks:
+        return []
     keys = sorted({each.run for each in callbacks})
     condition, values = connection.within("key", keys)
     runs = {line[0]: run_of(database, line) for line in connection.all(f"SELECT {COLUMNS} FROM run WHERE {condition}", values)}  # noqa: S608
     condition, values = connection.within("run", keys)
     sql = f"SELECT run, data FROM content WHERE {condition} AND name = ? AND length(data) <= ?"  # noqa: S608 - our own names
-    stored = dict(connection.all(sql, [*values, OUTPUT, OUTPUT_MAX])) if keys else {}
+    stored: dict[int, bytes] = dict(connection.all(sql, [*values, OUTPUT, OUTPUT_MAX]))
     has_output = {key for (key,) in connection.all(f"SELECT run FROM content WHERE {condition} AND name = ?", [*values, OUTPUT])}  # noqa: S608
     claimed = []
     for each in callbacks:
@@ -190,10 +206,33 @@ def with_runs(database: Database, connection: Connection, callbacks: Sequence[Ca
     return claimed
 
 
-def _fields(line: Sequence[object]) -> dict[str, object]:
-    fields = dict(zip(_COLUMNS, line, strict=True))
-    return fields
+def _callback_of(line: Cell) -> Callback:
+    fields: dict[str, Any] = dict(zip(_COLUMNS, line, strict=True))
+    metadata = fields["metadata"]
+    return Callback(**{**fields, "state": CallbackState(fields["state"]), "metadata": bytes(metadata) if metadata is not None else None})
 
 
 def _load(work: Work, sql: str, parameters: Sequence[object]) -> list[Callback]:
-    return []
+    return [_callback_of(line) for line in work.connection.all(sql, parameters)]
+
+
+def _of_runs(work: Work, keys: Sequence[int]) -> list[Callback]:
+    """Returns callbacks that are about to be changed, in one order, so that two transactions do not wait for each other."""
+    found: list[Callback] = []
+    for part in pieces(sorted(keys)):
+        condition, values = work.connection.within("run", part)
+        found += _load(work, f"{_SELECT} {condition} ORDER BY run, n{work.connection.locking}", values)
+    return found
+
+
+def _write(work: Work, callbacks: Sequence[Callback]) -> None:
+    lines = [(*(getattr(each, name) for name in _CHANGING), each.run, each.n) for each in callbacks]
+    changes = ", ".join(f"{name} = ?" for name in _CHANGING)
+    work.connection.tell(f"UPDATE callback SET {changes} WHERE run = ? AND n = ?", lines)  # noqa: S608 - our own names
+
+
+def _sizes(connection: Connection, keys: Sequence[int]) -> dict[int, int]:
+    """Returns the bytes of the outputs of runs as they are stored."""
+    condition, values = connection.within("run", sorted(set(keys)))
+    sql = f"SELECT run, length(data) FROM content WHERE {condition} AND name = ?"  # noqa: S608 - our own names
+    return {key: int(size) for key, size in connection.all(sql, [*values, OUTPUT])} if keys else {}

@@ -237,6 +237,13 @@ class LateCallbacks(msgspec.Struct, frozen=True):
     callbacks: int
 
 
+class CallbackCounts(msgspec.Struct, frozen=True):
+    """The callbacks of ended runs of all Apps that are neither delivered nor failed, and the late ones among them."""
+
+    pending: int = 0
+    late: tuple[LateCallbacks, ...] = ()
+
+
 class Conversations(msgspec.Struct, frozen=True):
     """The conversations of an App's pins. `recent`: those with a turn lately. `last_turn`: of all. `turns_wait`: one waits for a pod."""
 

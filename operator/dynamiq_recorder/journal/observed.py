@@ -47,6 +47,17 @@ class OpenSessions(Collector):
         return [sessions]
 
 
+class PendingCallbacks(Collector):
+    """The callbacks as of the last counts. `read`: returns how many are pending."""
+
+    def __init__(self, read: Callable[[], int]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        text = "Callbacks of ended runs that are neither delivered nor failed."
+        return [GaugeMetricFamily(f"{_PREFIX}callbacks", text, value=self._read())]
+
+
 class Metrics:
     """The metrics registry of one journal. Thread-safe."""
 
@@ -79,6 +90,10 @@ class Metrics:
         self.interrupted = Counter(f"{_PREFIX}interrupted", "Runs whose pod was silent for a lease.", registry=registry)
         self.sessions_moved = Counter(
             f"{_PREFIX}sessions_moved", "Conversations that were moved from their version to another.", registry=registry
+        )
+        self.callbacks_delivered = Counter(f"{_PREFIX}callbacks_delivered", "Callbacks that were delivered.", registry=registry)
+        self.callbacks_failed = Counter(
+            f"{_PREFIX}callbacks_failed", "Callbacks that were given up, or that their receiver wants no more.", registry=registry
         )
         self.refused = Counter(f"{_PREFIX}records_refused", "Records of runs that the recorder refused.", registry=registry)
         self.unrecorded = Gauge(f"{_PREFIX}unrecorded", "Ended runs that wait for the recorder.", registry=registry)

@@ -1,4 +1,4 @@
-"""Keeps the counts of open runs and conversations, with a version that changes with them, and notes which pins have pods that ask for work."""
+"""Keeps the counts of open runs, conversations and callbacks, with a version that changes with them. It notes which pins have pods that ask for work."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from math import inf
 from time import monotonic
 
 import anyio.to_thread
 import msgspec
 
-from dynamiq_recorder.journal.model import Open, SessionCounts, State
+from dynamiq_recorder.journal.model import CallbackCounts, Conversations, LateCallbacks, Open, SessionCounts, State
 from dynamiq_recorder.journal.notices import Notices
 from dynamiq_recorder.journal.tables import Key
 
@@ -24,7 +24,7 @@ whose threads are all in use asks for none.
 EVERY = 1.0
 """Seconds between two reads of the counts."""
 AGAIN = 5.0
-"""Seconds between two reads while there are conversations: reports of their turns are no news."""
+"""Seconds between two reads while there are conversations or callbacks: reports of turns, and times that come, are no news."""
 VERSION_KEY: Key = ("version",)
 Pins = tuple[str, str]
 """An App's uid, and pins of it."""
@@ -37,10 +37,11 @@ class Snapshot(msgspec.Struct, frozen=True):
     runs: tuple[Open, ...]
     polled: frozenset[Pins]
     sessions: SessionCounts = SessionCounts()
+    callbacks: tuple[LateCallbacks, ...] = ()
 
 
 class OpenFeed:
-    """The newest counts. `read`, `sessions`: read them from the store, in a thread. `sessions` is called on the loop for its read.
+    """The newest counts. `read`, `sessions`, `callbacks`: read them from the store, in a thread. `sessions` is called on the loop for its read.
 
     `share`: as the store's `share_polled`.
     """
@@ -52,10 +53,14 @@ class OpenFeed:
         clock: Callable[[], float] = monotonic,
         share: Callable[[frozenset[Pins]], frozenset[Pins]] | None = None,
         sessions: Callable[[], Callable[[], SessionCounts]] = lambda: SessionCounts,
+        callbacks: Callable[[], CallbackCounts] = CallbackCounts,
     ) -> None:
         self._read, self._notices, self._clock, self._share, self._sessions = read, notices, clock, share, sessions
+        self._callbacks = callbacks
         self._again_at = inf
-        """When conversations are to be counted again, also without news."""
+        """When conversations and callbacks are to be counted again, also without news."""
+        self.callbacks = CallbackCounts()
+        """The newest counts of callbacks. Those that are pending are no part of a version."""
         # A name of this process: versions of an earlier one are no versions of it.
         self._process, self._count = uuid.uuid4().hex[:8], 0
         self._polling: Counter[Pins] = Counter()
@@ -86,23 +91,26 @@ class OpenFeed:
             try:
                 runs = await anyio.to_thread.run_sync(self._read) if is_stale else runs
                 sessions = await anyio.to_thread.run_sync(self._sessions())
+                self.callbacks = await anyio.to_thread.run_sync(self._callbacks)
             except BaseException:
                 self.is_stale = True
                 raise
-            self._again_at = self._clock() + _until_changed(sessions)
+            self._again_at = self._clock() + _until_changed(sessions, self.callbacks)
         if self._share is not None:
             elsewhere = await anyio.to_thread.run_sync(self._share, frozenset(self._polling.keys() | self._late(self._polled)))
             self._elsewhere |= dict.fromkeys(elsewhere, self._clock())
-        polled = self._polled_of(runs, sessions)
-        if self.snapshot is None or (self.snapshot.runs, self.snapshot.polled, self.snapshot.sessions) != (runs, polled, sessions):
+        late = self.callbacks.late
+        counted: Iterable[Open | Conversations | LateCallbacks] = (*runs, *sessions.pins, *late)
+        polled = self._polled_of(runs, {(each.app_uid, each.pins) for each in counted})
+        new = Snapshot(self.snapshot.version if self.snapshot is not None else "", runs, polled, sessions, late)
+        if new != self.snapshot:
             self._count += 1
-            self.snapshot = Snapshot(f"{self._process}-{self._count}", runs, polled, sessions)
+            self.snapshot = msgspec.structs.replace(new, version=f"{self._process}-{self._count}")
             self._notices.notify([VERSION_KEY])
 
-    def _polled_of(self, runs: tuple[Open, ...], sessions: SessionCounts) -> frozenset[Pins]:
+    def _polled_of(self, runs: tuple[Open, ...], counted: Set[Pins]) -> frozenset[Pins]:
         busy = {(each.app_uid, each.pins) for each in runs if each.state is State.RUNNING}
         asked = self._late(self._polled, busy) | self._late(self._elsewhere, busy)
-        counted = {(each.app_uid, each.pins) for each in runs} | {(each.app_uid, each.pins) for each in sessions.pins}
         return frozenset((self._polling.keys() | asked) & counted)
 
     def _late(self, polled: dict[Pins, float], busy: Set[Pins] = frozenset()) -> set[Pins]:
@@ -131,8 +139,8 @@ class OpenFeed:
         return await self._notices.poll(VERSION_KEY, wait, current, lambda each: each is not None and each.version != version)
 
 
-def _until_changed(sessions: SessionCounts) -> float:
-    """Returns the seconds after which counts of conversations may be others without news."""
+def _until_changed(sessions: SessionCounts, callbacks: CallbackCounts) -> float:
+    """Returns the seconds after which counts of conversations and callbacks may be others without news."""
     if any(each.turns_wait for each in sessions.pins):
         return EVERY
-    return AGAIN if sessions.pins else inf
+    return AGAIN if sessions.pins or callbacks.pending else inf

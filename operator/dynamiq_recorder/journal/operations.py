@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from dynamiq_operator.serving.encoding import dumps
-from dynamiq_recorder.journal import sessions
+from dynamiq_recorder.journal import callbacks, sessions
+from dynamiq_recorder.journal.callback import Callback
 from dynamiq_recorder.journal.model import MICROSECONDS, Limits, NewRun, Place, Refused, Save, Saved, State
 from dynamiq_recorder.journal.question import Question
 from dynamiq_recorder.journal.run import INPUT, RECORD, Run
@@ -76,6 +77,7 @@ class Accepted(msgspec.Struct):
     is_new: bool
     claim: Claim | None = None
     questions: tuple[Question, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
 
 
 def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: bool) -> Accepted:
@@ -84,7 +86,8 @@ def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: boo
     A run of a conversation goes to the conversation's pins, and is claimed by their pods. Raises Refused.
     """
     if (known := _known(work, place, new)) is not None:
-        return Accepted(known, _input(work, known), is_new=False, questions=_open(work.questions([known], unused=True)[known.key]))
+        asked, called = _open(work.questions([known], unused=True)[known.key]), callbacks.of_run(work.connection, known.key)
+        return Accepted(known, _input(work, known), is_new=False, questions=asked, callbacks=called)
     run = Run(
         app_uid=place.app_uid,
         id=new.id,
@@ -102,7 +105,7 @@ def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: boo
         headers=dumps(dict(new.headers)).decode(),
         accepted_at=work.now,
     )
-    run.accept(new.input, work.now)
+    run.accept(new.input, work.now, new.callbacks)
     claim, questions = None, dict[str, Question]()
     if new.paused is not None:
         run.claim(place.pod, work.now, work.lease)
@@ -116,7 +119,8 @@ def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: boo
         claim = Claim(run, new.input, {}, alone=False)
     work.add_app(place)
     work.write([run])
-    return Accepted(run, new.input, is_new=True, claim=claim, questions=_open(questions))
+    called = callbacks.of_run(work.connection, run.key) if new.callbacks else ()
+    return Accepted(run, new.input, is_new=True, claim=claim, questions=_open(questions), callbacks=called)
 
 
 def _open(questions: Mapping[str, Question]) -> tuple[Question, ...]:
@@ -233,9 +237,18 @@ def save(work: Work, place: Place, saves: Sequence[Save]) -> list[Saved]:
         answers = _answers(run, asked, is_again=is_again) if run.state is State.RUNNING else {}
         results.append(Saved(each.id, ok=True, cancel=run.canceling and run.is_open, answers=answers))
     work.write(list(changed.values()))
+    results = _with_callbacks(work, runs, changed, results)
     if any(run.state is not State.RUNNING for run in changed.values()) and _one_waits_to_be_alone(work, place):
         work.news.add(work_key(place.app_uid, place.pins))  # this pod, whose poll waits, may have no run now
     return results
+
+
+def _with_callbacks(work: Work, runs: Mapping[str, Run], changed: Mapping[int, Run], results: Sequence[Saved]) -> list[Saved]:
+    """Returns results with the number of callbacks that are due. One that comes again has those that are left: its pod may not know of them."""
+    ended = {each.id: runs[each.id].key for each in results if each.ok and not runs[each.id].is_open}
+    again = [key for key in ended.values() if key not in changed]
+    due = work.called + callbacks.due_of(work.connection, again) if again else work.called
+    return [msgspec.structs.replace(each, callbacks=due[ended[each.id]]) if each.id in ended else each for each in results]
 
 
 def _questions(work: Work, runs: Mapping[str, Run], saves: Sequence[Save]) -> dict[int, dict[str, Question]]:
@@ -304,11 +317,13 @@ def close_app(work: Work, app_uid: str) -> bool:
 def delete_ended(work: Work, app_uid: str, keep: int, record_waits: int = RECORD_WAITS) -> tuple[int, bool]:
     """Deletes runs of an App that ended `keep` seconds ago, and are recorded or have waited too long for it (`record_waits`).
 
-    Runs of an App that was deleted an hour ago are deleted, too. Returns how many, and True if there may be more. One replica at a time does it.
+    One of whose callbacks may still be sent stays. All runs of an App that was deleted an hour ago are deleted, too.
+
+    Returns how many, and True if there may be more. One replica at a time does it.
     """
     if not work.connection.holds(f"journal/delete/{app_uid}"):
         return 0, False
-    condition = "app_uid = ? AND ended_at < ? AND (recorded = 1 OR ended_at < ?)"
+    condition = f"app_uid = ? AND ended_at < ? AND (recorded = 1 OR ended_at < ?) AND NOT {callbacks.IS_CALLED_BACK}"
     parameters: list[object] = [app_uid, work.now - keep * MICROSECONDS, work.now - max(keep * MICROSECONDS, record_waits)]
     missing = work.connection.all("SELECT 1 FROM app WHERE uid = ? AND missing_since <= ?", (app_uid, work.now - FOR_DELETED))
     if missing:

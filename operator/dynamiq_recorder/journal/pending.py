@@ -21,7 +21,7 @@ class Pending(msgspec.Struct):
     """The data that a change writes beside the run's line. `clears_parts`: all of its parts are deleted.
 
     `questions`: by id; None: it is deleted. `clears_questions`: all of them are.
-    `callbacks`: of a new run. `calls_back`: its run has ended, so its callbacks are due.
+    `callbacks`: of a new run. `calls_back`: its run has ended, so its callbacks are due. `unheard`: no pod's save ended it.
     """
 
     events: list[Event] = []
@@ -33,3 +33,4 @@ class Pending(msgspec.Struct):
     clears_questions: bool = False
     callbacks: tuple[NewCallback, ...] = ()
     calls_back: bool = False
+    unheard: bool = False

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from dynamiq_recorder.journal import callbacks
+from dynamiq_recorder.journal.callback import Callback
 from dynamiq_recorder.journal.model import MICROSECONDS, Conversations, Open, Selection, State
 from dynamiq_recorder.journal.pending import Event
 from dynamiq_recorder.journal.placement import Placement
@@ -30,7 +32,7 @@ QUESTIONS_SHOWN = 100
 class Shown(msgspec.Struct, frozen=True):
     """A run with its input and output, if they were requested. `is_omitted`: they are left out, since its page has too many bytes.
 
-    `questions`: its oldest open ones, if it is read by itself.
+    `questions`, `callbacks`: its oldest open ones, and all of these, if it is read by itself.
     """
 
     run: Run
@@ -38,6 +40,7 @@ class Shown(msgspec.Struct, frozen=True):
     output: bytes | None = None
     is_omitted: bool = False
     questions: tuple[Question, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -76,11 +79,11 @@ def run(database: Database, connection: Connection, app_uid: str, run_id: str, *
     found = _run(database, connection, app_uid, run_id)
     if found is None:
         return None
-    questions = _open_questions(connection, found)
+    questions, called = _open_questions(connection, found), callbacks.of_run(connection, found.key)
     if not content:
-        return Shown(found, questions=questions)
+        return Shown(found, questions=questions, callbacks=called)
     contents = {name: unpacked(data) for name, data in _contents(connection, found.key)}
-    return Shown(found, contents.get(INPUT), contents.get(OUTPUT), questions=questions)
+    return Shown(found, contents.get(INPUT), contents.get(OUTPUT), questions=questions, callbacks=called)
 
 
 def _open_questions(connection: Connection, of: Run) -> tuple[Question, ...]:

@@ -378,6 +378,7 @@ class Run(msgspec.Struct, kw_only=True):
     def _end_by_journal(self, state: State, reason: str, now: int) -> None:
         """Ends a run that no pod ends, with a record of its own: else the recorder would count a version's crashes as no runs."""
         self._end(state, reason, now)
+        self.pending.unheard = True
         self._put_content(RECORD, zlib.compress(dumps(records.of(self))))
         self.recorded = False
 

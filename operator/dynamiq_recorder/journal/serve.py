@@ -30,7 +30,7 @@ from dynamiq_recorder.journal.http.context import Context
 from dynamiq_recorder.journal.listening import Listener
 from dynamiq_recorder.journal.model import Placed, SessionCounts
 from dynamiq_recorder.journal.notices import Notices
-from dynamiq_recorder.journal.observed import Metrics, OpenRuns, OpenSessions
+from dynamiq_recorder.journal.observed import Metrics, OpenRuns, OpenSessions, PendingCallbacks
 from dynamiq_recorder.journal.open_feed import OpenFeed
 from dynamiq_recorder.journal.outbox import Outbox, Recorder
 from dynamiq_recorder.journal.store import JournalStore
@@ -122,7 +122,8 @@ def context_of(options: Options, identity: Identity) -> Context:
     def sessions() -> Callable[[], SessionCounts]:
         return partial(_session_counts, store, identity.apps.with_sessions())
 
-    feed = OpenFeed(store.open_runs, notices, share=store.share_polled if store.replica is not None else None, sessions=sessions)
+    share = store.share_polled if store.replica is not None else None
+    feed = OpenFeed(store.open_runs, notices, share=share, sessions=sessions, callbacks=store.callback_counts)
 
     def notify(news: Iterable[Key]) -> None:
         feed.is_stale = feed.is_stale or OPEN_KEY in news
@@ -135,6 +136,7 @@ def context_of(options: Options, identity: Identity) -> Context:
     identity.apps.sessions_changed = lambda uid: notify([placement_key(uid), OPEN_KEY])
     metrics.registry.register(OpenRuns(lambda: feed.snapshot.runs if feed.snapshot is not None else (), store.clock))
     metrics.registry.register(OpenSessions(lambda: feed.snapshot.sessions.pins if feed.snapshot is not None else ()))
+    metrics.registry.register(PendingCallbacks(lambda: feed.callbacks.pending))
     committer = Committer(store.commit, notify, metrics.commit_seconds.observe)
     return Context(
         store=store,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from dynamiq_recorder.journal import reading, sessions
-from dynamiq_recorder.journal.model import MICROSECONDS, Conversations, Open, Selection
+from dynamiq_recorder.journal import callbacks, reading, sessions
+from dynamiq_recorder.journal.callback import Callback
+from dynamiq_recorder.journal.callbacks import Claimed
+from dynamiq_recorder.journal.model import MICROSECONDS, CallbackCounts, Conversations, Open, Selection
 from dynamiq_recorder.journal.operations import Turns
 from dynamiq_recorder.journal.placement import Placement, Session
 from dynamiq_recorder.journal.reading import Asked, Events, KeptSessions, Record, Shown
@@ -173,6 +175,21 @@ class JournalStore:
         """Returns True if it is noted that a turn waits for a pod of some pins, for so many seconds more."""
         with self._reading() as connection:
             return reading.turn(connection, app_uid, pins) > self.clock() + seconds * MICROSECONDS
+
+    def next_callback(self, app_uid: str) -> float | None:
+        """Returns the seconds until the next callback of an App is due; None if none waits."""
+        with self._reading() as connection:
+            return callbacks.next_due(connection, app_uid, self.clock())
+
+    def claimed_callbacks(self, claimed: Sequence[Callback]) -> list[Claimed]:
+        """Returns claimed callbacks with their runs."""
+        with self._reading() as connection:
+            return callbacks.with_runs(self._database, connection, claimed)
+
+    def callback_counts(self) -> CallbackCounts:
+        with self._reading() as connection:
+            pending = callbacks.pending(connection)
+            return CallbackCounts(pending, callbacks.late(connection, self.clock()) if pending else ())
 
     def kept_sessions(self) -> tuple[KeptSessions, ...]:
         with self._reading() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +44,7 @@ LARGE = 1024
 NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 Key = tuple[str, ...]
-"""A kind of news and whose they are: work of an App and pins, events of a run, the placement of conversations, callbacks of an App, or counts."""
+"""A kind of news and whose they are: work of an App and pins, events of a run, the placement or the callbacks of an App, or counts."""
 
 
 def work_key(app_uid: str, pins: str) -> Key:
@@ -60,6 +61,11 @@ def placement_key(app_uid: str) -> Key:
 
 def callbacks_key(app_uid: str) -> Key:
     return ("callbacks", app_uid)
+
+
+def unheard_key(app_uid: str) -> Key:
+    """Returns the key of callbacks that are due, and of which the answer to no save tells a pod."""
+    return ("unheard", app_uid)
 
 
 OPEN_KEY: Key = ("open",)
@@ -141,18 +147,29 @@ class Work:
 
     def by_ids(self, app_uid: str, run_ids: Iterable[str]) -> dict[str, Run]:
         """Returns the runs of an App that exist, by id."""
-        identities = []
-        for each in run_ids:
-            try:
-                identities.append(self.database.id_in(each))
-            except ValueError:
-                continue
+        identities = self._identities(run_ids)
         runs: dict[str, Run] = {}
         for part in pieces(identities):
             condition, values = self.connection.within("id", part)
             # In one order, so that two transactions with the same runs do not wait for each other.
             runs |= {run.id: run for run in self.load(f"app_uid = ? AND {condition} ORDER BY key", [app_uid, *values])}
         return runs
+
+    def _identities(self, run_ids: Iterable[str]) -> list[object]:
+        identities = []
+        for each in run_ids:
+            with contextlib.suppress(ValueError):
+                identities.append(self.database.id_in(each))
+        return identities
+
+    def keys(self, app_uid: str, run_ids: Iterable[str]) -> dict[str, int]:
+        """Returns the keys of the runs of an App that exist, by id. Others may change these runs meanwhile."""
+        keys: dict[str, int] = {}
+        for part in pieces(self._identities(run_ids)):
+            condition, values = self.connection.within("id", part)
+            lines = self.connection.all(f"SELECT id, key FROM run WHERE app_uid = ? AND {condition}", [app_uid, *values])  # noqa: S608
+            keys |= {self.database.id_out(identity): key for identity, key in lines}
+        return keys
 
     def sizes(self, runs: Sequence[Run]) -> dict[int, dict[str, int]]:
         """Returns the sizes of the parts of runs, by key and node."""
@@ -232,13 +249,15 @@ class Work:
         ]
         if new:
             self.connection.insert([Lines("callback", columns, new)])
-        ended = {run.key: run.app_uid for run in runs if run.pending.calls_back}
+        ended = {run.key: run for run in runs if run.pending.calls_back}
         for part in pieces(sorted(ended)):
             condition, values = self.connection.within("run", part)
             sql = f"UPDATE callback SET due = ?, gives_up_at = ? WHERE {condition} AND state = ? RETURNING run"  # noqa: S608 - our own names
             for (key,) in self.connection.all(sql, [self.now, self.now + GIVES_UP, *values, CallbackState.PENDING.value]):
                 self.called[key] += 1
-                self.news.add(callbacks_key(ended[key]))
+                self.news.add(callbacks_key(ended[key].app_uid))
+                if ended[key].pending.unheard:
+                    self.news.add(unheard_key(ended[key].app_uid))
 
     def _write_questions(self, runs: Sequence[Run]) -> None:
         self.news.add(OPEN_KEY)  # open questions are counted, too

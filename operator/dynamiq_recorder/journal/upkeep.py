@@ -1,4 +1,5 @@
-"""Does the journal's work beside requests: leases, times that come, unanswered questions, silent conversations, deleted Apps, old runs, the state of its disk.
+"""Does the journal's work beside requests: leases, times that come, unanswered questions, silent conversations, unsent callbacks, deleted Apps,
+old runs, the state of its disk.
 
 It serves no request.
 """
@@ -14,7 +15,7 @@ from time import monotonic
 import anyio.to_thread
 
 from dynamiq_recorder.identity.apps import Durable, KnownApp
-from dynamiq_recorder.journal import operations, sessions, waiting
+from dynamiq_recorder.journal import callbacks, operations, sessions, waiting
 from dynamiq_recorder.journal.http.context import Context
 from dynamiq_recorder.journal.http.session_routes import end_moved
 from dynamiq_recorder.journal.model import MICROSECONDS, State
@@ -57,6 +58,7 @@ class Upkeep:
     async def start(self) -> None:
         """Gives all leases their full time, and checks the store. Raises Unavailable."""
         await self._context.committer.put("", operations.renew_leases)
+        await self._context.committer.put("", callbacks.renew)
         await self.look()
 
     async def sweep(self) -> None:
@@ -84,15 +86,19 @@ class Upkeep:
                     pass
 
     async def expire(self) -> None:
-        """Ends runs whose questions were open for longer than their App allows."""
-        apps = self._context.apps
+        """Ends runs whose questions were open for longer than their App allows, and gives up callbacks that nobody has sent in time."""
+        apps, put, failed = self._context.apps, self._context.committer.put, self._context.metrics.callbacks_failed
         if not apps.is_listed:
             return
         for uid, _, _, _ in await anyio.to_thread.run_sync(self._context.store.apps):
             app = apps.get(uid)
             wait = (app.durable if app is not None else Durable()).wait
-            while await self._context.committer.put("", partial(waiting.expire, app_uid=uid, wait=wait)):
+            while await put("", partial(waiting.expire, app_uid=uid, wait=wait)):
                 pass
+            more = self._context.feed.callbacks.pending > 0
+            while more:
+                count, more = await put("", partial(callbacks.give_up, app_uid=uid))
+                failed.inc(count)
 
     async def delete(self) -> None:
         """Deletes runs that ended long ago, in pieces between which requests go on."""

@@ -10,12 +10,12 @@ import pytest
 
 from dynamiq_recorder.__main__ import main
 from dynamiq_recorder.journal import command, copying, operations, waiting
-from dynamiq_recorder.journal.model import LEASE, State
+from dynamiq_recorder.journal.model import LEASE, NewCallback, State
 from dynamiq_recorder.journal.store import opened
 from dynamiq_recorder.journal.tables import Work
 from tests.support import postgres
 from tests.support.journal import APP, OTHER
-from tests.support.journal_store import Clock, Kept, a_new_run, a_question, a_save, everything
+from tests.support.journal_store import HOOK, Clock, Kept, a_new_run, a_question, a_save, everything
 
 SESSION = "0123456789abcdef0123456789abcdef"
 
@@ -40,11 +40,7 @@ def everything_of(kept: Kept) -> object:
     return runs, events, kept.store.questions(APP.app_uid), kept.store.open_runs(), kept.store.unrecorded(), kept.store.epoch()
 
 
-def add_callback_and_session(work: Work, key: int) -> None:
-    work.connection.do(
-        "INSERT INTO callback (run, n, app_uid, url, metadata, state, tries) VALUES (?, 0, ?, 'https://a.example', ?, 'pending', 0)",
-        (key, APP.app_uid, b'{"a":1}'),
-    )
+def add_session(work: Work) -> None:
     values = (APP.app_uid, work.database.id_in(SESSION), APP.pins)
     work.connection.do("INSERT INTO session (app_uid, id, pins, began_at, last_seen) VALUES (?, ?, ?, 1, 2)", values)
     work.add_to("session_tally", ("app_uid", "pins"), "sessions", {(APP.app_uid, APP.pins): 1})
@@ -58,11 +54,13 @@ def test_all_is_copied_and_goes_on_in_the_new_store(
     monkeypatch.setattr(copying, "BYTES", 3_000)
     asking = source.paused(a_question(), a_question("ask:2"))
     source.accepted(OTHER, input=b'{"text":"%s"}' % (b"long " * 3000), tags=("a", 'quote"\\'), user_id="ann")
-    ended, fence = source.begun(session_id="s")
+    ended, fence = source.begun(session_id="s", callbacks=(NewCallback("https://a.example", "token", b'{"a":1}'), NewCallback(HOOK)))
     source.end(ended, fence, record=b"xrecord")
+    source.settle(source.claim_callbacks(1)[0], ended, 500, "refused")
+    called = source.callbacks_of(ended)
     running, fence = source.begun()
     source.save(a_save(running, fence, 1, parts={f"n{number}": bytes(2000) for number in range(5)}, events=20))
-    source.do(partial(add_callback_and_session, key=source.run(ended).key))
+    source.do(add_session)
     source.do(partial(waiting.note_epoch, epoch=7))
     before = everything_of(source)
     source.store.close()
@@ -77,7 +75,8 @@ def test_all_is_copied_and_goes_on_in_the_new_store(
     assert new.accept(id=a_new_run().id).is_new, "its key is no copied run's"
     assert new.answer(asking)
     assert new.save(a_save(running, fence, 2))[0].ok
-    assert new.do(lambda work: work.connection.all("SELECT url, metadata FROM callback")) == [("https://a.example", b'{"a":1}')]
+    assert (new.callbacks_of(ended), called[0].tries) == (called, 1)
+    assert [each.n for each in new.claim_callbacks()] == [1], "the other one's time has not come"
     ((identity,),) = new.do(lambda work: work.connection.all("SELECT id FROM session"))
     assert new.store.database.id_out(identity).replace("-", "") == SESSION
     clock.pass_by(LEASE + 1)

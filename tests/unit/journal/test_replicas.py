@@ -25,7 +25,7 @@ from dynamiq_recorder.journal.replicas import Replica
 from dynamiq_recorder.journal.store import opened
 from dynamiq_recorder.journal.tables import Work, run_key
 from tests.support import postgres
-from tests.support.journal import APP, ClusterEpoch, JournalStage, a_run
+from tests.support.journal import ADMIN, APP, ClusterEpoch, JournalStage, a_run
 from tests.support.journal_store import Clock, Kept, a_new_run, a_question, a_save, everything
 from tests.support.waiting import eventually
 from tests.unit.journal.test_polls import a_claim, asking, open_after, wait_for_polls
@@ -321,3 +321,33 @@ def test_transactions_on_the_same_runs_and_counts_end_none_of_each_other(address
     eventually("its connections have ended", lambda: postgres.connections(address) == 0)
     with psycopg.connect(address) as raw:
         assert raw.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchone() == (0,)
+
+
+def test_callbacks_that_become_due_at_one_replica_are_sent_by_a_pod_of_the_other(both: tuple[JournalStage, JournalStage]) -> None:
+    first, second = both
+    assert second.call("POST", "claims", "second", json=a_claim(wait=0)).json()["callbacks_seconds"] is None
+    run_id = first.accept(callbacks=[{"url": "https://a.example"}])["data"]["id"]
+    assert [each["run"]["id"] for each in first.claim()] == [run_id]
+    assert second.call("POST", "claims", "second", json=a_claim(wait=0)).json()["callbacks_seconds"] is None
+    with asking(second, "POST", "claims", "second", json=a_claim()) as answers:
+        wait_for_polls(second, 1)
+        first.call("POST", f"runs/{run_id}/cancel", ADMIN, json={})
+        first.save({"id": run_id, "fence": 1, "number": 1, "hand_back": True})
+    assert answers[0].json()["callbacks_seconds"] == 0
+    (claimed,) = second.call("POST", "callbacks/claims", "second", json={"instance": "i", "free": 20}).json()["data"]
+    result = {"run_id": run_id, "n": 0, "try": claimed["try"], "status": 200}
+    assert first.call("POST", "callbacks/results", json={"instance": "i", "results": [result]}).json()["data"] == [{"ok": True}]
+
+
+def test_callbacks_are_claimed_once_by_pods_of_two_replicas(stores: tuple[Kept, Kept]) -> None:
+    first, _ = stores
+    ended = [first.run(first.called()).key for _ in range(40)]
+
+    def claim(kept: Kept) -> list[int]:
+        return [each.run for each in kept.claim_callbacks(5)]
+
+    with ThreadPoolExecutor(8) as threads:
+        claimed = [key for keys in threads.map(claim, stores * 8) for key in keys]
+    while keys := claim(first):
+        claimed += keys
+    assert sorted(claimed) == sorted(ended)

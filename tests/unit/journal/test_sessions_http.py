@@ -190,8 +190,9 @@ def test_an_app_without_sessions_has_none_and_its_pods_hear_it_with_their_claims
         ("POST", "wake", {"instance": "i", "pins": APP.pins}),
     ):
         assert code(journal.call(method, f"{path}/{name}", PUBLIC_POD, json=body)) == (404, "no_sessions")
-    assert claim(PUBLIC_POD, WITHOUT.app_uid) == {"data": [], "next_seconds": 60, "sessions": False}
-    assert claim(POD, APP.app_uid) == {"data": [], "next_seconds": 0, "sessions": True}, "one may come for a conversation of its pins"
+    assert claim(PUBLIC_POD, WITHOUT.app_uid) == {"data": [], "next_seconds": 60, "sessions": False, "callbacks_seconds": None}
+    nothing = {"data": [], "next_seconds": 0, "sessions": True, "callbacks_seconds": None}
+    assert claim(POD, APP.app_uid) == nothing, "one may come for a conversation of its pins"
 
 
 def test_wrong_bodies_change_nothing(journal: JournalStage) -> None:

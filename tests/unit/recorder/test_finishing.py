@@ -82,6 +82,8 @@ def test_only_the_journals_account_names_pins(with_journal: RecorderStage) -> No
         ({}, Durable()),
         ({"keepSeconds": 60, "maxOpen": 2, "interruptions": 0, "pods": 3, "waitSeconds": 90}, Durable(60, 2, 0, 90)),
         ({"keepSeconds": "60", "maxOpen": -1, "interruptions": True}, Durable()),
+        ({"callbackHosts": ["hooks.example.com", "receiver.team.svc"]}, Durable(callback_hosts=("hooks.example.com", "receiver.team.svc"))),
+        ({"callbackHosts": "hooks.example.com"}, Durable()),
         ("everything", Durable()),
     ],
 )
@@ -93,6 +95,17 @@ def test_limits_of_an_app_are_read_with_their_defaults(durable: Any, known: Dura
     found = apps.get(APP_UID)
     assert found is not None
     assert found.durable == known
+
+
+@pytest.mark.parametrize(("network", "limits"), [(None, False), ({"ingressFrom": []}, False), ({"egress": []}, True)])
+def test_limits_of_egress_are_known(network: Any, *, limits: bool) -> None:
+    apps = Apps(None)  # type: ignore[arg-type] # it is not asked
+    raw = app(APP_UID, NAMESPACE)
+    raw["spec"]["network"] = network
+    asyncio.run(apps.change(raw))
+    found = apps.get(APP_UID)
+    assert found is not None
+    assert found.limits_egress == limits
 
 
 @pytest.mark.parametrize(

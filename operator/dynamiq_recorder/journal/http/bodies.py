@@ -6,7 +6,7 @@ import base64
 import binascii
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,6 +17,8 @@ from fastapi import Request
 from dynamiq_operator.serving.problems import HttpProblem, invalid_field
 from dynamiq_recorder.http import body
 from dynamiq_recorder.ingest.shares import Source
+from dynamiq_recorder.journal.callback import CALLBACKS_MOST
+from dynamiq_recorder.journal.http.callback_bodies import CallbackBody, check_urls
 from dynamiq_recorder.journal.http.context import Caller, Context
 from dynamiq_recorder.journal.model import Asks, End, NewEvent, NewQuestion, NewRun, Pause, Save, State
 from dynamiq_recorder.journal.placement import PlacedRow, Placement, Taken, hash_of
@@ -187,9 +189,10 @@ class RunBody(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
     claim: bool = False
     paused: PausedBody | None = None
+    callbacks: Annotated[tuple[CallbackBody, ...], msgspec.Meta(max_length=CALLBACKS_MOST)] = ()
 
-    def new_run(self, *, keeps_sessions: bool = False) -> NewRun:
-        """Returns the run. `keeps_sessions`: True if its App has sessions.
+    def new_run(self, *, keeps_sessions: bool = False, hosts: Collection[str] = ()) -> NewRun:
+        """Returns the run. `keeps_sessions`: True if its App has sessions. `hosts`: the allowed ones of callbacks; empty for all public ones.
 
         Raises HttpProblem 400, 413 and 422.
         """
@@ -202,6 +205,7 @@ class RunBody(msgspec.Struct, frozen=True):
             raise HttpProblem(413, f"an input has at most {INPUT_MAX} bytes", code="too_large")
         if sum(len(name) + len(value) for name, value in self.headers.items()) > HEADERS_MAX:
             raise HttpProblem(413, f"the headers of a run have at most {HEADERS_MAX} bytes", code="too_large")
+        check_urls([each.url for each in self.callbacks], hosts)
         return NewRun(
             id=str(self.id),
             key=clean(self.key),
@@ -214,6 +218,7 @@ class RunBody(msgspec.Struct, frozen=True):
             trigger=_cleaned(self.trigger),
             tags=tuple(map(clean, self.tags)),
             headers={clean(name): clean(value) for name, value in self.headers.items()},
+            callbacks=tuple(each.callback(n) for n, each in enumerate(self.callbacks)),
             paused=paused.save(str(self.id)) if paused is not None else None,
             started_at=_microseconds(paused.started_at) if paused is not None else None,
         )
