@@ -7,12 +7,14 @@ from datetime import timedelta
 
 from dynamiq_operator.desired.base import SERVICE
 from dynamiq_operator.model import names
-from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.guard_objects import Rejection
+from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.observed.conversations import NO_CONVERSATION, Conversations
+from dynamiq_operator.plan.observed.guards import ObservedGuards
 from tests.support import factories as given
 from tests.support.world import World, begun, serving
 from tests.unit.support.finishing import digest_of, label_of, with_journal
+from tests.unit.support.rules import rejection
 from tests.unit.support.switching import of
 
 COLD = {"strategy": "Switch", "keepWarm": {"replicas": 0}}
@@ -32,7 +34,7 @@ def talking(world: World, **counts: int | Conversations) -> None:
     world.open_runs = replace(world.open_runs, talks=talks, digests=digests)
 
 
-def with_sessions(*modifiers: given.Modifier, rollout: given.Manifest | None = None) -> World:
+def with_sessions(*modifiers: given.Modifier, rollout: Manifest | None = None) -> World:
     """Returns a world with a journal that serves v1, whose conversations stay on their version, without a standby."""
     return with_journal(serving("v1", given.with_spec(rollout=rollout or COLD, sessions={}), *modifiers))
 
@@ -71,7 +73,5 @@ def turns_of(world: World, *rows: str) -> dict[str, dict[str, str]]:
     return {names.turns(given.NAME, label): names.pod_selector(given.NAME) | {names.PINS_LABEL: label} for label in labels}
 
 
-def reject(world: World, version: str) -> None:
-    spec = {"version": version, "workflowHash": given.flow_hash(version), "reason": "it is wrong", "createdBy": "ann@example.com"}
-    made = Rejection.of({"apiVersion": API_VERSION, "kind": "Rejection", "metadata": {"name": "r", "uid": "u"}, "spec": spec})
-    world.guards = replace(world.guards, rejections={given.flow_hash(version): made})
+def reject(world: World, *versions: str) -> None:
+    world.guards = ObservedGuards(rejections={given.flow_hash(each): Rejection.of(rejection(each)) for each in versions})
