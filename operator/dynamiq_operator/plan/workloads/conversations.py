@@ -1,7 +1,7 @@
 """Decides which earlier pins keep their workload for their conversations, or get it again. It makes none.
 
-A conversation is answered by pods of the pins that it began on. Under strategy Switch each set of pins has its own workload: it stays,
-beside the target's and the standby, while a conversation is open, and for a minute after the last one.
+A conversation is answered by pods of the pins that it began on. Under strategy Switch each set of pins has its own workload. It stays
+beside the target's and the standby while a conversation is open, and for a minute after the last one.
 
 While the journal is away its last counts stand: nothing is deleted or scaled.
 """

@@ -1,7 +1,7 @@
 """Decides how many pods pins have for their conversations. It makes none.
 
-They have one for each 10 conversations that a run at a time of it could answer, of those with a turn lately, and none if there is no such
-conversation. They come down from what they had. Background runs of these pins are executed by the same pods.
+Only conversations with a turn lately need pods: one for ten times the runs that it executes at a time, up to the row's limit. The number
+comes down from what it was. Background runs of these pins are executed by the same pods.
 
 A deploy that lacks room takes those without a turn lately at once, and leaves one pod to each of the others. A pod that another client just
 started stays for a minute: its turn may not be counted yet.

@@ -1,7 +1,7 @@
 """Decides which workloads an App has to have. It makes none.
 
 Under strategy Rolling there is one, `<app>`. Under strategy Switch there is one for each set of pins: the target's, the serving one's, the
-live row's, the standby's, and those of earlier pins with conversations.
+live row's, and the standby's. Earlier pins with conversations have one, too.
 
 During a change of strategy the live pins have workloads of both kinds. The strategy of the serving workload still counts: a row that
 arrives meanwhile is rolled out before the change.
