@@ -1,4 +1,4 @@
-"""What is there for a conversation on an earlier version, on the real API server and with a real journal."""
+"""A conversation on an earlier version, on the real API server and with a real journal: its workload, and the way to it."""
 
 from __future__ import annotations
 

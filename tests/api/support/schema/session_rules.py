@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.api.support.schema.rules import Modifier, Rule
-from tests.support.factories import with_spec
+from tests.api.support.schema.rules import Rule
+from tests.support.factories import Modifier, with_spec
 
 CALLBACK_HOST = "spec.runs.durable.callbackHosts[0]"
 NO_HOST = "a host is a DNS name in lower case, without a port and without *, such as hooks.example.com"
