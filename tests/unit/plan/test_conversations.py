@@ -10,16 +10,16 @@ import pytest
 from dynamiq_operator.desired.base import AUTOSCALER, DISRUPTION_BUDGET, NETWORK_POLICY, SERVICE
 from dynamiq_operator.desired.workload import environment_digest, template_digest
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.activity import Activity
 from dynamiq_operator.plan.observed.conversations import Conversations
 from dynamiq_operator.plan.observed.open_runs import OpenCount
-from dynamiq_operator.plan.operations import CreateChild
+from dynamiq_operator.plan.operations import ApplyChild, CreateChild
 from dynamiq_operator.plan.rows.retention import expired
 from tests.support import factories as given
 from tests.support.world import World
-from tests.unit.support.conversations import left, pods_of, reject, talking, turns, turns_of, with_sessions
+from tests.unit.support.conversations import COLD, left, pods_of, reject, talking, turns, turns_of, with_sessions
 from tests.unit.support.finishing import (
     deployed,
     finishing_names,
@@ -98,9 +98,18 @@ def test_a_pod_that_the_gate_started_stays_until_its_turn_is_counted() -> None:
     settled(world, 61)
     scale(world, of(world, "a"), 1)
     settled(world, 30)
-    assert pods_of(world, "a") == 1
+    assert (pods_of(world, "a"), (world.plan().requeue_after or 99) <= 30) == (1, True)
     settled(world, 31)
     assert pods_of(world, "a") == 0
+
+
+def test_old_pods_stay_for_a_minute_after_the_switch_even_if_no_conversation_is_counted_yet() -> None:
+    world = with_sessions()
+    deployed(world)
+    settled(world, 59)
+    assert pods_of(world, "a") == 1
+    settled(world, 2)
+    assert pods_of(world, "a") is None
 
 
 def test_it_goes_a_minute_after_its_last_conversation_and_its_service_with_it() -> None:
@@ -112,6 +121,17 @@ def test_it_goes_a_minute_after_its_last_conversation_and_its_service_with_it() 
     assert (world.plan().requeue_after or 99) <= 1
     settled(world, 2)
     assert (pods_of(world, "a"), turns(world)) == (None, turns_of(world, "b"))
+
+
+def test_a_workload_without_a_pod_goes_a_minute_after_its_last_conversation_ended() -> None:
+    world = left()
+    talking(world, a=Conversations(3, 0, world.now))
+    settled(world, 300)
+    talking(world)
+    settled(world, 59)
+    assert (pods_of(world, "a"), (world.plan().requeue_after or 99) <= 1) == (0, True)
+    settled(world, 2)
+    assert pods_of(world, "a") is None
 
 
 def test_it_is_made_again_for_conversations_whose_workload_is_missing() -> None:
@@ -143,7 +163,7 @@ def test_it_comes_down_from_what_it_had() -> None:
     settled(world, 90)
     talking(world, b=3)
     settled(world, 59)
-    assert pods_of(world, "b") == 2
+    assert (pods_of(world, "b"), (world.plan().requeue_after or 99) <= 1) == (2, True)
     settled(world, 2)
     assert pods_of(world, "b") == 1
 
@@ -186,6 +206,8 @@ def test_a_standby_answers_its_conversations_and_is_scaled_for_them() -> None:
 
 def test_background_runs_of_these_pins_are_executed_by_these_pods() -> None:
     world = left()
+    talking(world, a=Conversations(3, 0, world.now))
+    settled(world, 61)
     talks = world.open_runs.talks
     open_runs(world, a=OpenCount(queued=40))
     world.open_runs = replace(world.open_runs, talks=talks)
@@ -226,6 +248,29 @@ def test_the_service_for_turns_is_there_before_the_apps_own_goes_to_other_pins()
     assert own == [each.manifest["metadata"]["name"] for each in world.written if isinstance(each, CreateChild)]
     world.run()
     assert (selected(world), turns(world)) == (of(world, "b"), turns_of(world, "a", "b"))
+
+
+def test_no_turn_reaches_pods_that_are_not_verified_yet() -> None:
+    verify = {"cases": [{"name": "refund", "input": "{}", "expect": {"status": 200}}]}
+    world = with_sessions()
+    edit_app(world, given.with_spec(rollout={**COLD, "verify": verify}))
+    world.deploy("b", "v2")
+    world.settle()
+    world.roll()
+    world.settle()
+    assert (pods_of(world, "b"), turns(world)) == (1, turns_of(world, "a"))
+
+
+def test_a_row_that_failed_writes_no_service_for_turns() -> None:
+    world = with_sessions()
+    world.deploy("b", "v2")
+    world.settle()
+    world.stall({"running": {}}, of=of(world, "b"))
+    world.later(700)
+    world.run()
+    assert world.phases["b"] == "#2 Failed"
+    written = {each.manifest["metadata"]["name"] for each in world.written if isinstance(each, ApplyChild)}
+    assert not written & turns_of(world, "a", "b").keys()
 
 
 def test_a_rejected_version_has_neither_service_nor_workload_unless_it_is_live() -> None:
@@ -294,7 +339,10 @@ def test_the_row_of_conversations_stays() -> None:
     world = left()
     for number, row in enumerate("cdefghij"):
         deployed(world, row, "v2" if number % 2 else "v3")
-    assert "a" not in {row.name for row in expired(Context.of(world.snapshot(), world.app), 5, 50)}
+    snapshot = world.snapshot()
+    unshown = App(world.app.meta, world.app.spec, world.app.status.model_copy(update={"finishing": ()}))
+    kept = Context.of(replace(snapshot, open_runs=replace(snapshot.open_runs, rows={"": world.rows["a"]})), unshown)
+    assert "a" not in {row.name for row in expired(kept, 5, 50)}
     talking(world)
     settled(world)
     assert "a" in {row.name for row in expired(Context.of(world.snapshot(), world.app), 5, 50)}

@@ -49,8 +49,10 @@ def holds_conversations(context: Context, label: str) -> bool:
         return False
     if not context.snapshot.open_runs.is_known:
         return True
-    left = context.workloads.served_since(context.serving) if context.serving is not None else None
-    return left is not None and context.workloads.served(label) > 0 and context.snapshot.now - left < KEPT
+    if not context.workloads.served(label) or context.serving is None:
+        return False
+    left = context.workloads.served_since(context.serving)
+    return left is None or context.snapshot.now - left < KEPT  # it is noted a moment after the switch
 
 
 def is_closed(context: Context, pins: Pins | None) -> bool:
