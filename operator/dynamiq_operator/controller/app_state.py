@@ -13,6 +13,7 @@ from dynamiq_operator.controller.background.activity import KeptActivity
 from dynamiq_operator.controller.background.archiving import KeptArchive
 from dynamiq_operator.controller.background.comparisons import KeptComparison
 from dynamiq_operator.controller.background.holding import KeptHolds
+from dynamiq_operator.controller.background.placing import KeptPlacing
 from dynamiq_operator.controller.background.verifying import KeptSmokeTest
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.base import ChildKey
@@ -104,6 +105,9 @@ class AppState:
     holds: KeptHolds = field(default_factory=KeptHolds)
     """The calls of the journal about open runs of rejected versions."""
 
+    placing: KeptPlacing = field(default_factory=KeptPlacing)
+    """The calls of the journal about where its conversations belong."""
+
     finishing_rows: dict[str, tuple[Row | None, datetime]] = field(default_factory=dict)
     """For labels of pins with open runs: their newest row, None if there is none, and when it was searched for."""
     finishing_shown: tuple[tuple[FinishingVersion, ...], datetime] | None = None
@@ -125,7 +129,7 @@ class AppState:
 
     def stop_reads(self) -> None:
         """Ends what is read in the background."""
-        for kept in (self.activity, self.comparison, self.archive, self.verification, self.holds):
+        for kept in (self.activity, self.comparison, self.archive, self.verification, self.holds, self.placing):
             kept.stop()
 
     def keep_problem(self, key: ChildKey, problem: ChildProblem, now: float) -> None:

@@ -51,7 +51,7 @@ class _OfApp:
 class OpenRunsReader:
     """The journal's counts. `requeue`: called with each App whose plan they may change. `now`: the API server's clock.
 
-    Without `access` there is no journal, and every count stays unknown.
+    `hear`: called with each answer. Without `access` there is no journal, and every count stays unknown.
     """
 
     def __init__(
@@ -60,8 +60,9 @@ class OpenRunsReader:
         now: Callable[[], datetime],
         access: RecorderAccess | None = None,
         clock: Callable[[], float] = monotonic,
+        hear: Callable[[OpenAnswer], None] = lambda _: None,
     ) -> None:
-        self._requeue, self._now, self._access, self._clock = requeue, now, access, clock
+        self._requeue, self._now, self._access, self._clock, self._hear = requeue, now, access, clock, hear
         self._by_app: dict[str, _OfApp] = {}
         self._talks = ConversationCounts(now)
         self._ended: dict[str, dict[str, tuple[datetime, float]]] = {}
@@ -115,6 +116,7 @@ class OpenRunsReader:
         """Replaces the counts, and requeues the Apps that they concern."""
         was_known, before = self._known_since is not None, self._by_app
         self._version, self._failing_since = answer.version, None
+        self._hear(answer)
         self._known_since = self._known_since or self._now()
         self._by_app = _by_app(answer)
         self._note_ended(before)

@@ -14,6 +14,7 @@ from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
 from dynamiq_operator.controller.background.holding import HoldWriter
 from dynamiq_operator.controller.background.open_runs import OpenRunsReader
+from dynamiq_operator.controller.background.placing import PlacementWriter
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import CONTENT_HASH, AppKey, Cache
 from dynamiq_operator.controller.cached.denials import Denials
@@ -58,11 +59,11 @@ from dynamiq_operator.plan.rows.retention import hand_over
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.verification.requests import due as verification_due
 from dynamiq_operator.plan.workloads.holding import holdings
+from dynamiq_operator.plan.workloads.placement import placing
 from dynamiq_operator.plan.workloads.wanted import standby_to_make
 
 PROBLEM_TTL = 14.0
 """Seconds after which a taken name is read again."""
-
 VERSIONS_AT_ONCE = 500
 """Releases of a workflow that are read without a pause, which takes a few milliseconds."""
 
@@ -95,13 +96,14 @@ class Observer:
         archive: ArchiveWriter,
         open_runs: OpenRunsReader,
         holds: HoldWriter,
+        placements: PlacementWriter,
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
         self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, ""
         self._access_keys, self._stamps = AccessKeysReader(client, settings.gate_namespace), Stamps(client, states.clock)
         self._guards = GuardReader(client, cache, denials, self._stamps)
-        self._verifying, self._archive, self._open_runs, self._holds = verifying, archive, open_runs, holds
+        self._verifying, self._archive, self._open_runs, self._holds, self._placements = verifying, archive, open_runs, holds, placements
 
     async def observe(self, key: AppKey) -> Snapshot:
         """Returns the snapshot of an App now. Raises errors.ApiError."""
@@ -155,6 +157,7 @@ class Observer:
             verification=ObservedVerification(state.verification.progress, evaluations),
             trial=ObservedTrial(comparison=state.comparison.answer, unanswered=state.comparison.problem),
             archive=self._archive.known(state.archive),
+            moved=state.placing.take_moved(),
             operator=OperatorState(unattended_until=self._election.unattended_until, failure=state.failure),
         )
         snapshot = await with_open_runs(self._client, self._open_runs, key, app, state, snapshot)
@@ -168,6 +171,7 @@ class Observer:
         self._verifying.schedule(app, state.verification, verification_due(snapshot, app))
         self._archive.schedule(key, app.meta.uid, state.archive, hand_over(snapshot, app))
         self._holds.schedule(key, app.meta.uid, state.holds, holdings(snapshot, app))
+        self._placements.schedule(key, app.meta.uid, state.placing, placing(snapshot, app))
         return replace(snapshot, verification=replace(snapshot.verification, progress=state.verification.progress))
 
     async def _with_named(self, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:

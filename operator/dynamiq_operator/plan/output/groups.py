@@ -46,6 +46,7 @@ STATUS = "status of the App"
 _STATUS_OF = "status of "
 _END_OF = "end of "
 DEPLOY_SPEC = "row of spec.deploy"
+SESSIONS = "conversations that were moved"
 REVERT = "row that takes a version back"
 RETENTION = "retention"
 
