@@ -32,7 +32,7 @@ def opened(page_as: PageAs) -> tuple[Window, str]:
 
 def readable(page: Page) -> None:
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         for width in (1280, 320):
             with magnified(page, width):
                 assert cut(page) == []
