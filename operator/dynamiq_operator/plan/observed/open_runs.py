@@ -65,6 +65,7 @@ class OpenRuns:
     - `ended`: when the last open run of pins ended, if that is not long ago.
     - `fewer`: for pins, since when fewer than a number of pods are needed, if that is not long ago.
     - `rows`: for pins of which no other object tells, their newest row.
+    - `turns_wait`: the pins for which a turn of a conversation waits for a pod. `callbacks_wait`: True if no pod sends callbacks.
     - `shown_since`: since when the App's status shows the counts that it shows now.
     """
 
@@ -76,6 +77,8 @@ class OpenRuns:
     fewer: Mapping[str, Mapping[int, datetime]] = field(default_factory=dict)
     rows: Mapping[str, Row] = field(default_factory=dict)
     shown_since: datetime | None = None
+    turns_wait: frozenset[str] = frozenset()
+    callbacks_wait: bool = False
 
     @classmethod
     def by_digest(
