@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
 
 from dynamiq_operator.controller.background.conversations import ConversationCounts
 from dynamiq_operator.controller.cached.cache import AppKey
+from dynamiq_operator.desired.pin_labels import SHORT
 from dynamiq_operator.kube.errors import backoff
-from dynamiq_operator.kube.journal import FAILURES, OpenAnswer, journal_session, read_open, usable
+from dynamiq_operator.kube.journal import FAILURES, OpenAnswer, journal_session, read_open, usable, with_callbacks, with_sessions
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.plan.observed.open_runs import NONE_OPEN, OpenCount, OpenRuns, PodLimit
 
@@ -48,6 +49,15 @@ class _OfApp:
         }
 
 
+@dataclass(frozen=True)
+class _Awaiting:
+    """What waits for a pod of one App. `turns`: the labels of pins. `callbacks`: True if they wait, and no pod of the App asks for work."""
+
+    key: AppKey
+    turns: frozenset[str] = frozenset()
+    callbacks: bool = False
+
+
 class OpenRunsReader:
     """The journal's counts. `requeue`: called with each App whose plan they may change. `now`: the API server's clock.
 
@@ -65,6 +75,7 @@ class OpenRunsReader:
         self._requeue, self._now, self._access, self._clock, self._hear = requeue, now, access, clock, hear
         self._by_app: dict[str, _OfApp] = {}
         self._talks = ConversationCounts(now)
+        self._awaiting: dict[str, _Awaiting] = {}
         self._ended: dict[str, dict[str, tuple[datetime, float]]] = {}
         self._fewer: dict[str, dict[str, dict[int, tuple[datetime, float]]]] = {}
         self._limits: dict[str, Mapping[str, PodLimit]] = {}
@@ -78,7 +89,9 @@ class OpenRunsReader:
         ended = {pins: at for pins, (at, _) in self._ended.get(app_uid, {}).items()}
         fewer = {pins: {pods: at for pods, (at, _) in each.items()} for pins, each in self._fewer.get(app_uid, {}).items()}
         counts, talks = own.counts if own is not None else {}, self._talks.of(app_uid)
-        return OpenRuns.by_digest(counts, self._known_since, ended, fewer, is_away=self._is_away, talks=talks)
+        made = OpenRuns.by_digest(counts, self._known_since, ended, fewer, is_away=self._is_away, talks=talks)
+        awaiting = self._awaiting.get(app_uid)
+        return replace(made, turns_wait=awaiting.turns, callbacks_wait=awaiting.callbacks) if awaiting is not None else made
 
     def limit(self, app_uid: str, limits: Mapping[str, PodLimit]) -> None:
         """Sets how pods share the runs and conversations of the App's pins: it is requeued when they need another number of pods."""
@@ -117,6 +130,9 @@ class OpenRunsReader:
         was_known, before = self._known_since is not None, self._by_app
         self._version, self._failing_since = answer.version, None
         self._hear(answer)
+        awaited, self._awaiting = self._awaiting, _awaiting(answer)
+        for key in {each.key for each in set(awaited.values()) ^ set(self._awaiting.values())}:
+            self._requeue(key)
         self._known_since = self._known_since or self._now()
         self._by_app = _by_app(answer)
         self._note_ended(before)
@@ -169,6 +185,19 @@ class OpenRunsReader:
             self._known_since = None
             for key in {own.key for own in self._by_app.values()} | self._talks.apps():
                 self._requeue(key)
+
+
+def _awaiting(answer: OpenAnswer) -> dict[str, _Awaiting]:
+    made: dict[str, _Awaiting] = {}
+    for each in with_sessions(answer):
+        if each.turns_wait:
+            one = made.get(each.app_uid, _Awaiting((each.namespace, each.app)))
+            made[each.app_uid] = replace(one, turns=one.turns | {each.pins[:SHORT]})
+    awake = {each.app_uid for each in answer.data if each.polled}
+    for each in with_callbacks(answer):
+        if each.app_uid not in awake:
+            made[each.app_uid] = replace(made.get(each.app_uid, _Awaiting((each.namespace, each.app))), callbacks=True)
+    return made
 
 
 def _by_app(answer: OpenAnswer) -> dict[str, _OfApp]:

@@ -66,7 +66,6 @@ PROBLEM_TTL = 14.0
 """Seconds after which a taken name is read again."""
 VERSIONS_AT_ONCE = 500
 """Releases of a workflow that are read without a pause, which takes a few milliseconds."""
-
 RELEASE = re.compile("v[1-9][0-9]*")
 """Matches the version of a release that can be compared with others."""
 
