@@ -36,7 +36,7 @@ SAID_IN_SESSIONS = (
     ("whatsapp:+49 151 5550 1187", 5, 0, "The same for invoice 2026-1192, please"),
     ("chat-7f2e44", 2, 2, "How do I change my address?"),
 )
-"""Of each session in a picture: its id, how many runs, how many of them failed, and the first question."""
+"""For each session in a picture: its id, how many runs, how many of them failed, and the first question."""
 
 TURNS = (
     ("Where is my invoice of October?", "Invoice 2026-1187 was sent on 2 November, to lena.fischer@example.com."),

@@ -71,6 +71,7 @@ def test_each_conversation_stays_on_its_row_through_switches_and_rollbacks(clust
 
 
 def _talks(on: Stage, at: Gateway, app: str, part: int) -> Conversations:
+    eventually("it has a hostname", lambda: "hostname" in on.get("App", app).get("status", {}), IN_TIME)
     return Conversations(at, host_of(on, app), on.key(app), RATE / part, CONVERSATIONS // part, TURNS, AT_ONCE // part)
 
 
