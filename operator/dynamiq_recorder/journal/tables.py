@@ -44,7 +44,7 @@ LARGE = 1024
 NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 Key = tuple[str, ...]
-"""A kind of news, and whose they are: work of pins, events of a run, placement or callbacks of an App, or counts."""
+"""A kind of news and whose they are: work of an App and pins, events of a run, an App's placement or callbacks, or counts."""
 
 
 def work_key(app_uid: str, pins: str) -> Key:

@@ -158,6 +158,7 @@ def test_hosts_that_the_app_forbids_are_refused_and_listed_ones_may_be_private(j
         {},
         {"url": URL, "token": "two words"},
         {"url": URL, "token": "x" * 4097},
+        {"url": URL, "token": "line\n"},
         {"url": URL, "metadata": [1]},
         {"url": URL, "metadata": {"a": "x" * 4096}},
     ],

@@ -24,7 +24,7 @@ class CallbackBody(msgspec.Struct, frozen=True):
     """A callback of a new run, whose parts its pod has checked, too."""
 
     url: str
-    token: Annotated[str, msgspec.Meta(pattern=f"^[!-~]{{1,{callback.TOKEN_MAX}}}$")] | None = None
+    token: Annotated[str, msgspec.Meta(pattern=f"^[!-~]{{1,{callback.TOKEN_MAX}}}\\Z")] | None = None
     metadata: msgspec.Raw = msgspec.Raw(NULL)
 
     def callback(self, n: int) -> NewCallback:
