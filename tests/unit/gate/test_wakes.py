@@ -1,4 +1,4 @@
-"""Background runs, turns and callbacks that wait for a pod get one: the gate scales the workload of their pins from 0 to 1, by the journal's counts."""
+"""Background runs, turns and callbacks get a pod: the gate scales the workload of their pins from 0 to 1, by the journal's counts."""
 
 from __future__ import annotations
 
