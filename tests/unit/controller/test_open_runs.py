@@ -131,6 +131,31 @@ async def test_it_is_known_since_when_fewer_pods_are_needed(reading: Reading) ->
     assert [known.fewer_since(LABEL, pods) for pods in (1, 2, 3)] == [given.NOW + timedelta(seconds=each) for each in (120, 90, 90)]
 
 
+async def test_turns_and_callbacks_that_wait_for_a_pod_are_known_and_requeue_their_app(reading: Reading) -> None:
+    await reading.until(lambda: len(reading.requeued) == 1)
+    reading.journal.set(entry(sessions=1, turns_wait=True))
+    await reading.until(lambda: reading.reader.of(APP).turns_wait == {LABEL})
+    assert KEY in reading.requeued[1:]
+    reading.journal.set(entry(callbacks=1))
+    await reading.until(lambda: reading.reader.of(APP).callbacks_wait)
+    assert reading.reader.of(APP).turns_wait == frozenset()
+    reading.journal.set(entry(callbacks=1), entry("f" * 16, queued=1, polled=True))
+    await reading.until(lambda: not reading.reader.of(APP).callbacks_wait)
+
+
+async def test_each_answer_is_heard_by_who_asked_for_it(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("of-the-operator\n")
+    heard: list[OpenAnswer] = []
+    async with served(OpenFeed(entry(queued=1)).handle) as port:
+        access = RecorderAccess(URL.format(port), tmp_path / "token")
+        task = asyncio.create_task(OpenRunsReader(print, lambda: given.NOW, access, hear=heard.append).run())
+        async with asyncio.timeout(30):
+            while not heard:  # noqa: ASYNC110 - what it waits for sets no event
+                await asyncio.sleep(0.005)
+        task.cancel()
+    assert [each.pins for each in heard[0].data] == [PINS]
+
+
 async def test_pins_whose_last_run_ended_are_known_to_have_none_since_then(reading: Reading) -> None:
     await reading.until(lambda: len(reading.requeued) == 1)
     reading.now = given.NOW + timedelta(seconds=90)

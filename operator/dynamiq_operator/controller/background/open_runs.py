@@ -51,7 +51,7 @@ class _OfApp:
 
 @dataclass(frozen=True)
 class _Awaiting:
-    """What waits for a pod of one App. `turns`: the labels of pins. `callbacks`: True if they wait, and no pod of the App asks for work."""
+    """The turns and callbacks that wait for a pod of one App. `turns`: the labels of pins. `callbacks`: True if they wait, and no pod of the App asks for work."""
 
     key: AppKey
     turns: frozenset[str] = frozenset()

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class PlacedAnswer(msgspec.Struct):
-    """What the journal did. `moved`: how many conversations of which pins."""
+    """The answer to a placement. `moved`: how many conversations of which pins."""
 
     digest: str
     moved: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}

@@ -156,7 +156,6 @@ class Observer:
             verification=ObservedVerification(state.verification.progress, evaluations),
             trial=ObservedTrial(comparison=state.comparison.answer, unanswered=state.comparison.problem),
             archive=self._archive.known(state.archive),
-            moved=state.placing.take_moved(),
             operator=OperatorState(unattended_until=self._election.unattended_until, failure=state.failure),
         )
         snapshot = await with_open_runs(self._client, self._open_runs, key, app, state, snapshot)
@@ -177,7 +176,7 @@ class Observer:
         """Returns the snapshot with the keys of the Secrets and ConfigMaps that the App's variables name."""
         objects = references_to_read(snapshot, app)
         keys = await references.read_keys(self._client, snapshot.namespace, objects, state.referenced_keys, self._clock)
-        return replace(snapshot, secrets=replace(snapshot.secrets, named=keys))
+        return replace(snapshot, secrets=replace(snapshot.secrets, named=keys), moved=state.placing.take_moved())
 
     async def _counted(self, key: AppKey, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with the counted runs, and with the history if a version is to be reverted."""
