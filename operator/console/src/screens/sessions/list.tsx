@@ -86,7 +86,7 @@ function SessionTable({ sessions, addressOf }: { sessions: Session[]; addressOf:
         {sessions.map(({ id, first_at, last_at, runs, failed, input }) => (
           <tr key={id}>
             <td class="id">
-              <a class="mono one-line" dir="auto" title={id} href={addressOf(id)}>
+              <a class="mono clamp break" dir="auto" title={id} href={addressOf(id)}>
                 {id}
               </a>
             </td>
