@@ -172,7 +172,7 @@ it.each([200, 501])("Monitoring has conversations by row, also without a recorde
 it("a deploy takes conversations along where somebody says so", async () => {
   await kit.show(`${APP}/deploy`, cast.answer(cast.DEPLOY, one(cast.row(13))));
   const dialog = await kit.dialog();
-  const box = await kit.find("checkbox", /Take conversations along/, dialog);
+  const box = await kit.find("checkbox", /Take conversations/, dialog);
   await kit.settled();
   expect(api.calls(cast.PREVIEW as never).at(-1)?.body).toMatchObject({ take_sessions: false });
   await kit.says(/kubectl dynamiq deploy/, dialog);

@@ -56,7 +56,7 @@ export function DeployFields({ panel, deploying }: Props) {
           )}
           {mode === "existing" && offersTake && (
             <Check
-              label="Take conversations along"
+              label="Take conversations"
               hint="Those that began before go on with this version, from their next turn. Otherwise each stays on the version that it began on"
               checked={Boolean(edits.takes)}
               onChange={(takes) => change({ takes })}

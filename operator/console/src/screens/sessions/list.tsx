@@ -1,7 +1,7 @@
 import { isUnrecorded } from "../../api/runs.ts";
 import { readSessions } from "../../api/sessions.ts";
 import { count, NONE } from "../../pure/run-words.ts";
-import { lineOf } from "../../pure/session-words.ts";
+import { lineOf, rowInWords } from "../../pure/session-words.ts";
 import type { App, AppRights, Session } from "../../pure/shapes.ts";
 import { useLocation } from "../../state/location.tsx";
 import { useQuery } from "../../state/query.ts";
@@ -81,15 +81,16 @@ export function SessionsTab({ app, rights }: { app: App; rights?: AppRights }) {
 function SessionTable({ sessions, addressOf }: { sessions: Session[]; addressOf: (id: string) => string }) {
   return (
     <table class="lines cards" aria-label="Sessions">
-      <Columns of={["SESSION", "BEGAN", "LAST TURN", "TURNS", "FIRST INPUT"]} />
+      <Columns of={["SESSION", "ROW", "BEGAN", "LAST TURN", "TURNS", "FIRST INPUT"]} />
       <tbody>
-        {sessions.map(({ id, first_at, last_at, runs, failed, input }) => (
+        {sessions.map(({ id, first_at, last_at, runs, failed, input, row }) => (
           <tr key={id}>
             <td class="id">
-              <a class="mono one-line" dir="auto" title={id} href={addressOf(id)}>
+              <a class="mono clamp break" dir="auto" title={id} href={addressOf(id)}>
                 {id}
               </a>
             </td>
+            <td data-label="Row">{row ? rowInWords(row) : NONE}</td>
             <td data-label="Began">
               <Time at={first_at} />
             </td>
