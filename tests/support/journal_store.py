@@ -133,7 +133,11 @@ class Kept:
 
     def conversations(self, app_uid: str = APP.app_uid, warm: int = 300) -> dict[str, tuple[int, int]]:
         """Returns how many conversations there are, and how many recent ones, by pins."""
-        return {each.pins: (each.sessions, each.recent) for each in self.store.conversations({app_uid: warm}, app_uid)}
+        return {each.pins: (each.sessions, each.recent) for each in self.store.conversations({app_uid: warm}, app_uid) if each.sessions}
+
+    def moved(self, app_uid: str = APP.app_uid) -> dict[str, int]:
+        """Returns how many conversations have left which pins."""
+        return {each.pins: each.moved for each in self.store.conversations({}, app_uid) if each.moved}
 
     def called(self, *urls: str, place: Place = APP, **fields: Any) -> str:
         """Accepts and ends a run with callbacks. Returns its id."""

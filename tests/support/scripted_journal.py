@@ -85,7 +85,7 @@ def a_callback(**changed: Any) -> dict[str, Any]:
 
 def conversations(*counts: Mapping[str, Any]) -> dict[str, Any]:
     """Returns counts of conversations by pins, as the journal answers them."""
-    last = {"recent": 0, "last_turn": "2026-11-24T12:00:00.000000Z"}
+    last = {"recent": 0, "moved": 0, "last_turn": "2026-11-24T12:00:00.000000Z"}
     return {"data": [{"pins": PINS, "sequence": None, "sessions": 1, **last, **each} for each in counts]}
 
 

@@ -155,7 +155,7 @@ it.each([
 });
 
 it.each([200, 501])("Monitoring has conversations by row, also without a recorder (%i)", async (status) => {
-  const unknown = cast.conversations(1, { sequence: null, row: null, deployment_id: null, last_turn: null });
+  const unknown = cast.conversations(1, { sequence: null, row: null, deployment_id: null, last_turn: null, moved: 5 });
   const shown = kit.show(`${APP}/monitoring`, {
     ...cast.answer(cast.READ_CONVERSATIONS, { data: [cast.conversations(), unknown] }),
   });
@@ -163,8 +163,8 @@ it.each([200, 501])("Monitoring has conversations by row, also without a recorde
   await shown;
   const panel = await kit.region("Conversations");
   const cells = [...panel.querySelectorAll("tbody tr")].map((row) => [...row.children].map(kit.textOf));
-  expect(cells[0]).toEqual([`v2 #${cast.LIVE}`, "12", "3", expect.stringMatching(/ago/)]);
-  expect(cells[1]).toEqual([unknown.pins, "12", "3", "—"]);
+  expect(cells[0]).toEqual([`v2 #${cast.LIVE}`, "12", "3", "0", expect.stringMatching(/ago/)]);
+  expect(cells[1]).toEqual([unknown.pins, "12", "3", "5", "—"]);
   expect((await kit.link(`v2 #${cast.LIVE}`, panel)).getAttribute("href")).toBe(`${APP}/history/${cast.ROW}`);
   expect(await kit.findings()).toEqual([]);
 });

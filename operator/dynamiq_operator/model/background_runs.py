@@ -209,5 +209,8 @@ class RowConversations(Shape):
     sessions: Annotated[int, Field(description="How many they are.")]
     recent: Annotated[int, Field(description="Those with a turn within `warmSeconds`.")]
     last_turn: str | None
+    moved: Annotated[
+        int, Field(description="Those that were moved to another version: this one was rejected or reverted, or another took them.")
+    ]
     row: Annotated[RunRow | None, Field(description="That row: its sequence and its version.")] = None
     deployment_id: Annotated[str | None, Field(description="That row's id; null if it was deleted.")] = None

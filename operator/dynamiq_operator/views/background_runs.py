@@ -52,7 +52,11 @@ class OpenRunCount:
         """
         counted = None
         if conversations is not None:
-            counted = tuple(ConversationCount(each["pins"], each["sequence"], int(each["sessions"])) for each in conversations["data"])
+            counted = tuple(
+                ConversationCount(each["pins"], each["sequence"], int(each["sessions"]))
+                for each in conversations["data"]
+                if each["sessions"]
+            )
         if questions is None:
             return cls(runs, conversations=counted)
         oldest = next((str(each["asked_at"]) for each in questions["data"]), None)
@@ -181,10 +185,10 @@ def callback_cells(callback: Data, *, has_ended: bool) -> list[str]:
 
 
 def conversation_cells(version: Data, rows: Mapping[str, str]) -> list[str]:
-    """Returns the row that answers the conversations of a version, how many are open, how many are recent, and when the last turn was."""
+    """Returns the row of a version, how many of its conversations are open, how many recent, how many were moved, and when the last turn was."""
     sequence = version["sequence"]
     row = rows.get(version["pins"]) or (f"#{sequence}" if sequence is not None else str(version["pins"]))
-    return [row, str(version["sessions"]), str(version["recent"]), at_second(version["last_turn"])]
+    return [row, str(version["sessions"]), str(version["recent"]), str(version["moved"]), at_second(version["last_turn"])]
 
 
 def is_shown(event: Data) -> bool:

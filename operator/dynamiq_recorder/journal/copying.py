@@ -42,7 +42,7 @@ _TABLES = (
     _Table("key_tally", ("app_uid", "key_name", "runs"), 2),
     _Table("space", ("namespace", "size")),
     _Table("session", ("app_uid", "id", "pins", "sequence", "began_at", "last_seen"), 2, identity="id"),
-    _Table("session_tally", ("app_uid", "pins", "sessions"), 2),
+    _Table("session_tally", ("app_uid", "pins", "sessions", "moved"), 2),
     _Table("placement", ("app_uid", "epoch", "digest", "content"), large="content"),
     _Table("turn", ("app_uid", "pins", "waits_until"), 2),
     _Table(

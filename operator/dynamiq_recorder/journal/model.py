@@ -245,7 +245,10 @@ class CallbackCounts(msgspec.Struct, frozen=True):
 
 
 class Conversations(msgspec.Struct, frozen=True):
-    """The conversations of an App's pins. `recent`: those with a turn lately. `last_turn`: of all. `turns_wait`: one waits for a pod."""
+    """The conversations of an App's pins. `recent`: those with a turn lately. `last_turn`: of all. `turns_wait`: one waits for a pod.
+
+    `moved`: those that have left these pins.
+    """
 
     namespace: str
     app: str
@@ -255,6 +258,7 @@ class Conversations(msgspec.Struct, frozen=True):
     recent: int = 0
     last_turn: int | None = None
     turns_wait: bool = False
+    moved: int = 0
 
 
 class Placed(msgspec.Struct, frozen=True):

@@ -345,7 +345,7 @@ def delete_ended(work: Work, app_uid: str, keep: int, record_waits: int = RECORD
 
 def forget_counts(work: Work) -> None:
     """Deletes counts of nothing, such as those of pins that no pod has any more."""
-    for table, column in (("tally", "runs"), ("key_tally", "runs"), ("space", "size"), ("session_tally", "sessions")):
+    for table, column in (("tally", "runs"), ("key_tally", "runs"), ("space", "size"), ("session_tally", "sessions + moved")):
         work.connection.do(f"DELETE FROM {table} WHERE {column} = 0")  # noqa: S608 - our own names
 
 

@@ -281,25 +281,29 @@ def records(database: Database, connection: Connection, app_uid: str, pins: str,
 
 
 def conversations(connection: Connection, warm: Mapping[str, int], now: int, app_uid: str | None = None) -> tuple[Conversations, ...]:
-    """Returns the counts of conversations and waiting turns by pins, in order of their place. `warm`: warmSeconds by App. `app_uid`: None for all."""
+    """Returns the counts of conversations and waiting turns by pins, in order of their place. `warm`: warmSeconds by App. `app_uid`: None for all.
+
+    Pins whose conversations have all moved are among those of one App.
+    """
     of_app, whose = ("", []) if app_uid is None else (" AND t.app_uid = ?", [app_uid])
+    some = "t.sessions > 0" if app_uid is None else "(t.sessions > 0 OR t.moved > 0)"
     place, its_app = "a.namespace, a.name, t.app_uid, t.pins", "JOIN app a ON a.uid = t.app_uid"
     tallied, turns = connection.ask(
         [
-            (f"SELECT {place}, t.sessions FROM session_tally t {its_app} WHERE t.sessions > 0{of_app}", whose),  # noqa: S608 - our own names
+            (f"SELECT {place}, t.sessions, t.moved FROM session_tally t {its_app} WHERE {some}{of_app}", whose),  # noqa: S608 - our own names
             (f"SELECT {place} FROM turn t {its_app} WHERE t.waits_until > ?{of_app}", [now, *whose]),  # noqa: S608
         ]
     )
     of_pins = "FROM session WHERE app_uid = ? AND pins = ?"
     seen = f"SELECT count(*) FROM (SELECT 1 {of_pins} AND last_seen > ? LIMIT {RECENT_MOST}) AS counted"  # noqa: S608
-    recent = connection.ask([(seen, (uid, pins, now - warm.get(uid, WARM) * MICROSECONDS)) for _, _, uid, pins, _ in tallied])
-    last = connection.ask([(f"SELECT max(last_seen) {of_pins}", (uid, pins)) for _, _, uid, pins, _ in tallied])
+    recent = connection.ask([(seen, (uid, pins, now - warm.get(uid, WARM) * MICROSECONDS)) for _, _, uid, pins, *_ in tallied])
+    last = connection.ask([(f"SELECT max(last_seen) {of_pins}", (uid, pins)) for _, _, uid, pins, *_ in tallied])
     waits = {tuple(line) for line in turns}
     counted = {
         (namespace, app, uid, pins): Conversations(
-            namespace, app, uid, pins, int(sessions), int(lately[0][0]), turn[0][0], (namespace, app, uid, pins) in waits
+            namespace, app, uid, pins, int(sessions), int(lately[0][0]), turn[0][0], (namespace, app, uid, pins) in waits, int(moved)
         )
-        for (namespace, app, uid, pins, sessions), lately, turn in zip(tallied, recent, last, strict=True)
+        for (namespace, app, uid, pins, sessions, moved), lately, turn in zip(tallied, recent, last, strict=True)
     }
     for namespace, app, uid, pins in waits - counted.keys():
         counted[namespace, app, uid, pins] = Conversations(namespace, app, uid, pins, turns_wait=True)

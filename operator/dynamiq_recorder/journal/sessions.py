@@ -79,6 +79,7 @@ def _whose(work: Work, place: Place, session: str, placement: Placement, *, is_r
             which = (app_uid, identity, known.pins, known.began_at)
             ended = work.connection.do("DELETE FROM session WHERE app_uid = ? AND id = ? AND pins = ? AND began_at = ?", which)
             _count(work, app_uid, known.pins, -ended)
+            _note_moved(work, app_uid, known.pins, ended)
         # Another replica may have begun it since: then it has the conversation.
         if work.connection.do(
             "INSERT INTO session (app_uid, id, pins, sequence, began_at, last_seen) VALUES (?, ?, ?, ?, ?, ?) "
@@ -95,6 +96,12 @@ def _count(work: Work, app_uid: str, pins: str, change: int) -> None:
     if change:
         work.add_to("session_tally", ("app_uid", "pins"), "sessions", {(app_uid, pins): change})
         work.news.add(OPEN_KEY)
+
+
+def _note_moved(work: Work, app_uid: str, pins: str, count: int) -> None:
+    """Counts conversations that have left some pins, for those who read the history."""
+    if count:
+        work.add_to("session_tally", ("app_uid", "pins"), "moved", {(app_uid, pins): count})
 
 
 def note_seen(work: Work, app_uid: str, ages: Mapping[str, int], idle: int) -> None:
@@ -143,6 +150,7 @@ def end_moved(work: Work, app_uid: str) -> tuple[dict[str, int], bool]:
         else:
             continue
         if ended:
+            _note_moved(work, app_uid, pins, ended)
             return {pins: ended}, True
     return {}, False
 

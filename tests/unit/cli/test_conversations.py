@@ -28,7 +28,7 @@ BEFORE, LIVE = (
 )
 PINS = {"v1": stored_digest(BEFORE["spec"]["pinned"]), "v2": stored_digest(LIVE["spec"]["pinned"])}
 COUNTS = (
-    {"pins": PINS["v1"], "sequence": 1, "sessions": 12, "recent": 3},
+    {"pins": PINS["v1"], "sequence": 1, "sessions": 12, "recent": 3, "moved": 5},
     {"pins": PINS["v2"], "sequence": 2, "sessions": 1, "recent": 1},
 )
 
@@ -56,9 +56,9 @@ def test_open_conversations_are_shown_by_row_the_newest_first(plugin: ScriptedPl
     done = plugin("sessions", "chat", "--by-row")
     assert (done.code, done.err) == (0, "")
     assert [line.split() for line in done.out.splitlines()] == [
-        ["ROW", "OPEN", "RECENT", "LAST", "TURN"],
-        ["v2", "(#2)", "1", "1", "2026-11-24T12:00:00Z"],
-        ["v1", "(#1)", "12", "3", "2026-11-24T12:00:00Z"],
+        ["ROW", "OPEN", "RECENT", "MOVED", "LAST", "TURN"],
+        ["v2", "(#2)", "1", "1", "0", "2026-11-24T12:00:00Z"],
+        ["v1", "(#1)", "12", "3", "5", "2026-11-24T12:00:00Z"],
     ]
     assert plugin.script.recorded == []
     assert [each["sequence"] for each in json.loads(plugin("sessions", "chat", "--by-row", "-o", "json").out)] == [2, 1]

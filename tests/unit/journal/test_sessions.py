@@ -65,7 +65,8 @@ def test_conversations_of_closed_pins_move_with_the_commit_that_closes_them(kept
     moved = kept.whose("s-0", NEWER)
     assert (moved.is_new, moved.session.pins, moved.session.sequence, moved.placement.epoch) == (True, NEWER.pins, 4, 1)
     assert kept.place_sessions(live=NEWER.pins, rows=ROWS, closed=[APP.pins]) == {APP.pins: 4}, "one has moved by itself"
-    assert kept.conversations() == {NEWER.pins: (2, 2)}
+    assert (kept.conversations(), kept.moved()) == ({NEWER.pins: (2, 2)}, {APP.pins: 5})
+    assert kept.store.conversations({}) == kept.store.conversations({}, APP.app_uid)[1:], "what has left is no news of what is open"
     with pytest.raises(Refused):
         kept.do(lambda work: sessions.wake(work, APP, APP.pins))
 

@@ -46,8 +46,8 @@ def test_a_callback_is_shown_with_its_next_and_its_last_try(callback: dict[str, 
 
 
 def test_conversations_are_shown_by_the_best_name_of_their_version() -> None:
-    counts = {"pins": "0123", "sessions": 12, "recent": 3, "last_turn": "2026-11-24T12:00:00.000000Z"}
-    rest = ["12", "3", "2026-11-24T12:00:00Z"]
+    counts = {"pins": "0123", "sessions": 12, "recent": 3, "moved": 5, "last_turn": "2026-11-24T12:00:00.000000Z"}
+    rest = ["12", "3", "5", "2026-11-24T12:00:00Z"]
     assert conversation_cells({**counts, "sequence": 12}, {"0123": "v2 (#12)"}) == ["v2 (#12)", *rest]
     assert conversation_cells({**counts, "sequence": 12}, {}) == ["#12", *rest]
     assert conversation_cells({**counts, "sequence": None}, {}) == ["0123", *rest]

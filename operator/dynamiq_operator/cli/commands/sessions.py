@@ -20,7 +20,7 @@ def add_arguments(command: parsing.Parser) -> None:
         command,
         "Callers name a session by the header X-Dynamiq-Session-Id. Without --by-row these are the sessions of recorded runs. With it they are"
         " counts of the conversations of an App with spec.sessions that are open now, by the row that answers them: OPEN had a turn within"
-        " idleSeconds, RECENT within warmSeconds. They come from the journal, which has no names of sessions.",
+        " idleSeconds, RECENT within warmSeconds; MOVED went to another row, since theirs was rejected, reverted or taken over. They come from the journal, which has no names of sessions.",
         ("support --since 24h", "support --user-id u-7 -o json", "support --by-row"),
     )
     command.check = _wrong

@@ -273,7 +273,7 @@ def conversations(of: Iterable[Conversations], placement: Placement) -> dict[str
     data = []
     for each in of:
         row = placement.row(each.pins)
-        counts = {"sessions": each.sessions, "recent": each.recent, "last_turn": shown_or_none(each.last_turn)}
+        counts = {"sessions": each.sessions, "recent": each.recent, "last_turn": shown_or_none(each.last_turn), "moved": each.moved}
         data.append({"pins": each.pins, "sequence": row.sequence if row is not None else None, **counts})
     return {"data": data}
 

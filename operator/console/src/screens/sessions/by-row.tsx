@@ -15,8 +15,8 @@ export function ConversationPanel({ app, found }: { app: App; found: Conversatio
       <div class="inside">
         <FigureTable
           label="Conversations by row"
-          head={["ROW", "OPEN", "ACTIVE", "LAST TURN"]}
-          rows={found.map(({ row, deployment_id, pins, sessions, recent, last_turn }) => [
+          head={["ROW", "OPEN", "ACTIVE", "MOVED", "LAST TURN"]}
+          rows={found.map(({ row, deployment_id, pins, sessions, recent, moved, last_turn }) => [
             deployment_id ? (
               <a href={`/console/apps/${app.id}/history/${deployment_id}`}>{rowInWords(row)}</a>
             ) : row ? (
@@ -26,6 +26,7 @@ export function ConversationPanel({ app, found }: { app: App; found: Conversatio
             ),
             count(sessions),
             count(recent),
+            count(moved),
             last_turn ? <Time at={last_turn} /> : NONE,
           ])}
         />

@@ -165,7 +165,8 @@ CREATE INDEX session_seen ON session (app_uid, pins, last_seen);
 CREATE TABLE session_tally (
     app_uid text NOT NULL,
     pins text NOT NULL,
-    sessions bigint NOT NULL,
+    sessions bigint NOT NULL DEFAULT 0,
+    moved bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (app_uid, pins)
 ) WITH (fillfactor = 30);
 

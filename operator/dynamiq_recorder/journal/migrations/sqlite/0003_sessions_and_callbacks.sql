@@ -18,7 +18,8 @@ CREATE INDEX session_seen ON session (app_uid, pins, last_seen);
 CREATE TABLE session_tally (
     app_uid TEXT NOT NULL,
     pins TEXT NOT NULL,
-    sessions INTEGER NOT NULL,
+    sessions INTEGER NOT NULL DEFAULT 0,
+    moved INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (app_uid, pins)
 ) WITHOUT ROWID;
 
