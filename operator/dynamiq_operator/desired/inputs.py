@@ -63,6 +63,7 @@ class Inputs:
     autoscaler scales; `scale`: its limits. `guarded`: the pins label of the pods that the disruption budget counts.
     `verifies`: True if the operator and a Job call new pods before callers reach them.
     `finishes`: True if pods only finish background runs, now or soon.
+    `turns`: the labels of pins whose pods are reached by turns of conversations, each through a Service of its own.
     `schedules`: each trigger that is to run on a schedule, by the name of its CronJob.
     """
 
@@ -80,6 +81,7 @@ class Inputs:
     schedules: Mapping[str, Trigger] = field(default_factory=dict)
     verifies: bool = False
     finishes: bool = False
+    turns: tuple[str, ...] = ()
 
 
 def hold_of(pinned: Pinned | None) -> int:

@@ -287,6 +287,16 @@ HOSTNAME = {
         "!has(self.exposure) || self.exposure.type != 'ClusterIP' || !has(self.hostname)",
         "hostname is for types Ingress and Gateway: an App of type ClusterIP is called by its Service's name",
     ),
+    rule(
+        "!has(self.sessions) || (has(self.rollout) && has(self.rollout.strategy) && self.rollout.strategy == 'Switch')",
+        "sessions need rollout.strategy Switch, under which pods of several versions run: use it, or remove sessions",
+        fieldPath=".sessions",
+    ),
+    rule(
+        "!has(self.sessions) || !has(self.access) || self.access.type == 'private'",
+        "sessions are for a private App: whoever knows an id could choose an old version of a public one. Remove sessions, or use type private",
+        fieldPath=".sessions",
+    ),
 )
 class AppSpec(Part):
     """The settings that callers rely on, whichever version runs."""

@@ -40,6 +40,7 @@ from dynamiq_operator.plan.status.row_status import leave_rows, row_statuses, ro
 from dynamiq_operator.plan.status.trial import trial_condition, trial_events, trial_times
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 from dynamiq_operator.plan.verification.children import verification_operations
+from dynamiq_operator.plan.workloads.conversing_pods import conversing_times
 from dynamiq_operator.plan.workloads.finishing import finishing_times
 from dynamiq_operator.plan.workloads.wanted import standby_seconds
 
@@ -182,7 +183,7 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
     if problems.variables:
         times.append(retry_missing(context.app, context.snapshot.now))
     times += [seconds for seconds in [standby_seconds(context)] if seconds is not None]
-    times += [*finishing_times(context), *shown_times(context), *gone_times(context)]
+    times += [*finishing_times(context), *conversing_times(context), *shown_times(context), *gone_times(context)]
     times += [
         *trial_times(context),
         *guard_times(context),

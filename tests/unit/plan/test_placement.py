@@ -42,10 +42,16 @@ def placed(world: World) -> Placing:
     return found
 
 
-def row(world: World, name: str, service: str | None = None) -> dict[str, Any]:
-    of = world.rows[name]
+def services_of(world: World) -> set[str]:
+    """Returns the names of the Services that there are."""
+    return {name for kind, name in world.snapshot().children.observed if kind == SERVICE.kind}
+
+
+def row(world: World, name: str) -> dict[str, Any]:
+    of, service = world.rows[name], names.turns(given.NAME, label_of(world, name))
     assert of.pinned is not None
-    return {"sequence": of.sequence, "service": service, "workflow_hash": of.pinned.workflow_hash}
+    is_there = service in services_of(world)
+    return {"sequence": of.sequence, "service": service if is_there else None, "workflow_hash": of.pinned.workflow_hash}
 
 
 def reject(world: World, *versions: str) -> None:
@@ -73,7 +79,8 @@ def test_a_service_is_named_once_it_is_there() -> None:
     world = after()
     service = names.turns(given.NAME, label_of(world, "a"))
     snapshot = world.snapshot()
-    children = replace(snapshot.children, observed={**snapshot.children.observed, SERVICE.key(service): {"metadata": {"name": service}}})
+    others = {child: raw for child, raw in snapshot.children.observed.items() if "-turns-" not in child[1]}
+    children = replace(snapshot.children, observed={**others, SERVICE.key(service): {"metadata": {"name": service}}})
     found = placing(replace(snapshot, children=children), world.app)
     assert found is not None
     services = {pins: each["service"] for pins, each in found.body["rows"].items()}
@@ -97,11 +104,11 @@ def test_rejected_pins_are_closed_unless_they_are_live_or_being_deployed() -> No
     reject(world, "v1", "v2")
     assert placed(world).body["closed"] == [digest_of(world, "a")]
     reject(world)
-    world.deploy("c", "v1")
+    world.deploy("c", "v3")
     world.settle()
-    reject(world, "v1")
+    reject(world, "v1", "v3")
     assert world.phases["c"] == "#3 Progressing"
-    assert placed(world).body["closed"] == []
+    assert placed(world).body["closed"] == [digest_of(world, "a")]
     reject(world)
     assert placed(world).body["closed"] == []
 
@@ -110,7 +117,8 @@ def test_rejected_pins_are_closed_unless_they_are_live_or_being_deployed() -> No
 def test_reverted_pins_are_closed(is_read: bool) -> None:
     world = after(revert={"seconds": 100, "maxFailedPercent": 20, "minRuns": 20})
     world.later(30)
-    world.answered(succeeded=17, failed=23)
+    new = next(at for at, pod in enumerate(world.pods) if pod["metadata"]["labels"][names.PINS_LABEL] == label_of(world, "b"))
+    world.answered(succeeded=17, failed=23, pod=new)
     world.run()
     open_runs(world, b=WAITING)
     if not is_read:

@@ -1,4 +1,4 @@
-"""Reads from the journal, in the background, which Apps have open background runs: one long poll for all of them. It decides nothing.
+"""Reads from the journal, in the background, which Apps have open background runs and conversations: one long poll for all of them. It decides nothing.
 
 Until the first answer, and while the journal is away for longer than AWAY, counts are unknown. The last ones are kept all the same.
 """
@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
 
+from dynamiq_operator.controller.background.conversations import ConversationCounts
 from dynamiq_operator.controller.cached.cache import AppKey
-from dynamiq_operator.desired.pin_labels import SHORT
 from dynamiq_operator.kube.errors import backoff
-from dynamiq_operator.kube.journal import FAILURES, OpenAnswer, journal_session, read_open, usable, with_callbacks, with_sessions
+from dynamiq_operator.kube.journal import FAILURES, OpenAnswer, journal_session, read_open, usable, with_callbacks
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.plan.observed.open_runs import NONE_OPEN, OpenCount, OpenRuns, PodLimit
 
@@ -48,15 +48,6 @@ class _OfApp:
         }
 
 
-@dataclass(frozen=True)
-class _Awaiting:
-    """The turns and callbacks that wait for a pod of one App. `turns`: the labels of pins. `callbacks`: True if they wait, and no pod of the App asks for work."""
-
-    key: AppKey
-    turns: frozenset[str] = frozenset()
-    callbacks: bool = False
-
-
 class OpenRunsReader:
     """The journal's counts. `requeue`: called with each App whose plan they may change. `now`: the API server's clock.
 
@@ -73,7 +64,9 @@ class OpenRunsReader:
     ) -> None:
         self._requeue, self._now, self._access, self._clock, self._hear = requeue, now, access, clock, hear
         self._by_app: dict[str, _OfApp] = {}
-        self._awaiting: dict[str, _Awaiting] = {}
+        self._unsent: dict[str, AppKey] = {}
+        """The Apps, by uid, whose callbacks no pod sends."""
+        self._talks = ConversationCounts(now)
         self._ended: dict[str, dict[str, tuple[datetime, float]]] = {}
         self._fewer: dict[str, dict[str, dict[int, tuple[datetime, float]]]] = {}
         self._limits: dict[str, Mapping[str, PodLimit]] = {}
@@ -86,12 +79,12 @@ class OpenRunsReader:
         own = self._by_app.get(app_uid)
         ended = {pins: at for pins, (at, _) in self._ended.get(app_uid, {}).items()}
         fewer = {pins: {pods: at for pods, (at, _) in each.items()} for pins, each in self._fewer.get(app_uid, {}).items()}
-        made = OpenRuns.by_digest(own.counts if own is not None else {}, self._known_since, ended, fewer, is_away=self._is_away)
-        awaiting = self._awaiting.get(app_uid)
-        return replace(made, turns_wait=awaiting.turns, callbacks_wait=awaiting.callbacks) if awaiting is not None else made
+        counts, talks = own.counts if own is not None else {}, self._talks.of(app_uid)
+        made = OpenRuns.by_digest(counts, self._known_since, ended, fewer, is_away=self._is_away, talks=talks)
+        return replace(made, callbacks_wait=True) if app_uid in self._unsent else made
 
     def limit(self, app_uid: str, limits: Mapping[str, PodLimit]) -> None:
-        """Sets how pods share the runs of the App's pins, by digest: then it is requeued when another number of pods is needed."""
+        """Sets how pods share the runs and conversations of the App's pins: it is requeued when they need another number of pods."""
         self._limits[app_uid] = limits
 
     @property
@@ -127,22 +120,23 @@ class OpenRunsReader:
         was_known, before = self._known_since is not None, self._by_app
         self._version, self._failing_since = answer.version, None
         self._hear(answer)
-        awaited, self._awaiting = self._awaiting, _awaiting(answer)
-        for key in {each.key for each in set(awaited.values()) ^ set(self._awaiting.values())}:
-            self._requeue(key)
+        unsent, self._unsent = self._unsent, _unsent(answer)
         self._known_since = self._known_since or self._now()
         self._by_app = _by_app(answer)
         self._note_ended(before)
         self._note_fewer(before)
-        self._limits = {uid: each for uid, each in self._limits.items() if uid in self._by_app}
+        talking = set(self._talks.take(answer, self._limits)) | (set(unsent.values()) ^ set(self._unsent.values()))
+        self._limits = {uid: each for uid, each in self._limits.items() if uid in self._by_app or self._talks.of(uid)}
         if not was_known:
             log.info("the journal answers: %d Apps have open background runs", len(self._by_app))
+            talking |= self._talks.apps()
         for uid in before.keys() | self._by_app.keys():
             one, other, limits = before.get(uid), self._by_app.get(uid), self._limits.get(uid, {})
             facts = [each.facts(limits) if each is not None else {} for each in (one, other)]
             if not was_known or facts[0] != facts[1]:
-                for key in {each.key for each in (one, other) if each is not None}:
-                    self._requeue(key)
+                talking |= {each.key for each in (one, other) if each is not None}
+        for key in talking:
+            self._requeue(key)
 
     def _note_ended(self, before: dict[str, _OfApp]) -> None:
         """Notes which pins have no open run any more, and forgets those of long ago."""
@@ -177,21 +171,13 @@ class OpenRunsReader:
             log.warning("the journal's counts of open runs cannot be read: %s", why)
         if self._known_since is not None and self._is_away:
             self._known_since = None
-            for own in self._by_app.values():
-                self._requeue(own.key)
+            for key in {own.key for own in self._by_app.values()} | self._talks.apps():
+                self._requeue(key)
 
 
-def _awaiting(answer: OpenAnswer) -> dict[str, _Awaiting]:
-    made: dict[str, _Awaiting] = {}
-    for each in with_sessions(answer):
-        if each.turns_wait:
-            one = made.get(each.app_uid, _Awaiting((each.namespace, each.app)))
-            made[each.app_uid] = replace(one, turns=one.turns | {each.pins[:SHORT]})
+def _unsent(answer: OpenAnswer) -> dict[str, AppKey]:
     awake = {each.app_uid for each in answer.data if each.polled}
-    for each in with_callbacks(answer):
-        if each.app_uid not in awake:
-            made[each.app_uid] = replace(made.get(each.app_uid, _Awaiting((each.namespace, each.app))), callbacks=True)
-    return made
+    return {each.app_uid: (each.namespace, each.app) for each in with_callbacks(answer) if each.app_uid not in awake}
 
 
 def _by_app(answer: OpenAnswer) -> dict[str, _OfApp]:
