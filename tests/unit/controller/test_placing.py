@@ -13,13 +13,21 @@ from aiohttp import web
 from dynamiq_operator.controller.background import placing
 from dynamiq_operator.controller.background.placing import KeptPlacing, PlacementWriter
 from dynamiq_operator.controller.background.reader import Pauses
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.journal import OpenAnswer, PlacedApp
 from dynamiq_operator.kube.recorder_access import RecorderAccess
+from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.journal import placement_digest
+from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.workloads.placement import Placing
+from tests.support import factories as given
+from tests.support.controller import Process
+from tests.support.counting_journal import CountingJournal
+from tests.support.scripted import HttpServer, Script
 from tests.unit.support.answering import served
 
-KEY, UID, OLD, LIVE = ("demo", "chat"), "uid-1", "0123456789abcdef", "fedcba9876543210"
+KEY, UID = (given.NAMESPACE, given.NAME), given.an_app().meta.uid
+OLD, LIVE = "0123456789abcdef", "fedcba9876543210"
 
 
 def placement(*closed: str) -> Placing:
@@ -96,7 +104,9 @@ async def test_a_placement_is_sent_until_the_feed_has_it(calls: Calls) -> None:
 async def test_a_change_waits_for_no_earlier_one(calls: Calls) -> None:
     calls.hear(None)
     await calls.send(FIRST)
-    await calls.send(CLOSING)
+    calls.schedule(CLOSING)
+    assert calls.kept.timer is None
+    await calls.until(lambda: len(calls.seen) == 2)
     assert [body["closed"] for _, _, body, _ in calls.seen] == [[], [OLD]]
 
 
@@ -127,6 +137,30 @@ async def test_a_call_that_failed_is_made_again(calls: Calls, monkeypatch: pytes
     calls.status = 200
     await calls.send(FIRST)
     assert (len(calls.seen), calls.kept.failures) == (2, 0)
+
+
+async def test_an_observed_app_with_sessions_is_placed_and_its_moves_are_in_one_snapshot(
+    client: Client, script: Script, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("of-the-operator\n")
+    journal = CountingJournal()
+    journal.add_app(*KEY, UID)
+    journal.moves = {OLD: 3}
+    with HttpServer(journal.answer) as server:
+        access = RecorderAccess(server.url, tmp_path / "token")
+        process = Process(client, script, settings=Settings(journal=server.url), journal=access)
+        modified = given.app_manifest(given.public(), given.with_spec(sessions={}, rollout={"strategy": "Switch"}))
+        process.informers.on_watch_event(APPS, "ADDED", given.stored(modified))
+        reading = asyncio.create_task(process.open_runs.run())
+        async with asyncio.timeout(30), process.placements:
+            moved = []
+            while not any(moved):
+                moved.append((await process.observer.observe(KEY)).moved)
+                await asyncio.sleep(0.01)
+            reading.cancel()
+            moved.append((await process.observer.observe(KEY)).moved)
+    assert [uid for uid, _ in journal.placements][:1] == [UID]
+    assert [[each.count for each in some] for some in moved[-2:]] == [[3], []]
 
 
 async def test_what_was_moved_is_planned_once(calls: Calls) -> None:
