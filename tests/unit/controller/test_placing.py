@@ -19,6 +19,7 @@ from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.resources import APPS
 from dynamiq_operator.model.journal import placement_digest
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.observed.moved import MovedSessions
 from dynamiq_operator.plan.workloads.placement import Placing
 from tests.support import factories as given
 from tests.support.controller import Process
@@ -153,7 +154,7 @@ async def test_an_observed_app_with_sessions_is_placed_and_its_moves_are_in_one_
         process.informers.on_watch_event(APPS, "ADDED", given.stored(modified))
         reading = asyncio.create_task(process.open_runs.run())
         async with asyncio.timeout(30), process.placements:
-            moved = []
+            moved: list[tuple[MovedSessions, ...]] = []
             while not any(moved):
                 moved.append((await process.observer.observe(KEY)).moved)
                 await asyncio.sleep(0.01)
