@@ -134,11 +134,11 @@ async def test_it_is_known_since_when_fewer_pods_are_needed(reading: Reading) ->
 async def test_turns_and_callbacks_that_wait_for_a_pod_are_known_and_requeue_their_app(reading: Reading) -> None:
     await reading.until(lambda: len(reading.requeued) == 1)
     reading.journal.set(entry(sessions=1, turns_wait=True))
-    await reading.until(lambda: reading.reader.of(APP).turns_wait == {LABEL})
+    await reading.until(lambda: reading.reader.of(APP).talks_of(LABEL).turns_wait)
     assert KEY in reading.requeued[1:]
     reading.journal.set(entry(callbacks=1))
     await reading.until(lambda: reading.reader.of(APP).callbacks_wait)
-    assert reading.reader.of(APP).turns_wait == frozenset()
+    assert not reading.reader.of(APP).talks_of(LABEL).turns_wait
     reading.journal.set(entry(callbacks=1), entry("f" * 16, queued=1, polled=True))
     await reading.until(lambda: not reading.reader.of(APP).callbacks_wait)
 

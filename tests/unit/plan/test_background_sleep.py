@@ -10,6 +10,7 @@ import pytest
 from dynamiq_operator.desired.base import ENDPOINT_SLICE
 from dynamiq_operator.model import names
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.observed.conversations import Conversations
 from dynamiq_operator.plan.observed.open_runs import OpenCount, OpenRuns
 from tests.support import factories as given
 from tests.support.world import World, a_world
@@ -85,8 +86,8 @@ def test_an_app_with_queued_runs_does_not_fall_asleep(count: OpenCount, pods: in
 
 def waiting(world: World, *, turn: str = "", callbacks: bool = False) -> None:
     """Says that a turn of this row's pins waits for a pod, or callbacks of the App do."""
-    turns = frozenset([label_of(world, turn)] if turn else [])
-    world.open_runs = replace(world.open_runs, turns_wait=turns, callbacks_wait=callbacks)
+    talks = {label_of(world, turn): Conversations(1, turns_wait=True)} if turn else {}
+    world.open_runs = replace(world.open_runs, talks=talks, callbacks_wait=callbacks)
 
 
 @pytest.mark.parametrize("waits", [{"turn": "a"}, {"callbacks": True}], ids=["turn", "callbacks"])

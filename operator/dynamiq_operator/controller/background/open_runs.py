@@ -14,9 +14,8 @@ from time import monotonic
 
 from dynamiq_operator.controller.background.conversations import ConversationCounts
 from dynamiq_operator.controller.cached.cache import AppKey
-from dynamiq_operator.desired.pin_labels import SHORT
 from dynamiq_operator.kube.errors import backoff
-from dynamiq_operator.kube.journal import FAILURES, OpenAnswer, journal_session, read_open, usable, with_callbacks, with_sessions
+from dynamiq_operator.kube.journal import FAILURES, OpenAnswer, journal_session, read_open, usable, with_callbacks
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.plan.observed.open_runs import NONE_OPEN, OpenCount, OpenRuns, PodLimit
 
@@ -49,15 +48,6 @@ class _OfApp:
         }
 
 
-@dataclass(frozen=True)
-class _Awaiting:
-    """The turns and callbacks that wait for a pod of one App. `turns`: the labels of pins. `callbacks`: True if they wait, and no pod of the App asks for work."""
-
-    key: AppKey
-    turns: frozenset[str] = frozenset()
-    callbacks: bool = False
-
-
 class OpenRunsReader:
     """The journal's counts. `requeue`: called with each App whose plan they may change. `now`: the API server's clock.
 
@@ -74,8 +64,9 @@ class OpenRunsReader:
     ) -> None:
         self._requeue, self._now, self._access, self._clock, self._hear = requeue, now, access, clock, hear
         self._by_app: dict[str, _OfApp] = {}
+        self._unsent: dict[str, AppKey] = {}
+        """The Apps, by uid, whose callbacks no pod sends."""
         self._talks = ConversationCounts(now)
-        self._awaiting: dict[str, _Awaiting] = {}
         self._ended: dict[str, dict[str, tuple[datetime, float]]] = {}
         self._fewer: dict[str, dict[str, dict[int, tuple[datetime, float]]]] = {}
         self._limits: dict[str, Mapping[str, PodLimit]] = {}
@@ -90,8 +81,7 @@ class OpenRunsReader:
         fewer = {pins: {pods: at for pods, (at, _) in each.items()} for pins, each in self._fewer.get(app_uid, {}).items()}
         counts, talks = own.counts if own is not None else {}, self._talks.of(app_uid)
         made = OpenRuns.by_digest(counts, self._known_since, ended, fewer, is_away=self._is_away, talks=talks)
-        awaiting = self._awaiting.get(app_uid)
-        return replace(made, turns_wait=awaiting.turns, callbacks_wait=awaiting.callbacks) if awaiting is not None else made
+        return replace(made, callbacks_wait=True) if app_uid in self._unsent else made
 
     def limit(self, app_uid: str, limits: Mapping[str, PodLimit]) -> None:
         """Sets how pods share the runs and conversations of the App's pins: it is requeued when they need another number of pods."""
@@ -130,14 +120,12 @@ class OpenRunsReader:
         was_known, before = self._known_since is not None, self._by_app
         self._version, self._failing_since = answer.version, None
         self._hear(answer)
-        awaited, self._awaiting = self._awaiting, _awaiting(answer)
-        for key in {each.key for each in set(awaited.values()) ^ set(self._awaiting.values())}:
-            self._requeue(key)
+        unsent, self._unsent = self._unsent, _unsent(answer)
         self._known_since = self._known_since or self._now()
         self._by_app = _by_app(answer)
         self._note_ended(before)
         self._note_fewer(before)
-        talking = set(self._talks.take(answer, self._limits))
+        talking = set(self._talks.take(answer, self._limits)) | (set(unsent.values()) ^ set(self._unsent.values()))
         self._limits = {uid: each for uid, each in self._limits.items() if uid in self._by_app or self._talks.of(uid)}
         if not was_known:
             log.info("the journal answers: %d Apps have open background runs", len(self._by_app))
@@ -187,17 +175,9 @@ class OpenRunsReader:
                 self._requeue(key)
 
 
-def _awaiting(answer: OpenAnswer) -> dict[str, _Awaiting]:
-    made: dict[str, _Awaiting] = {}
-    for each in with_sessions(answer):
-        if each.turns_wait:
-            one = made.get(each.app_uid, _Awaiting((each.namespace, each.app)))
-            made[each.app_uid] = replace(one, turns=one.turns | {each.pins[:SHORT]})
+def _unsent(answer: OpenAnswer) -> dict[str, AppKey]:
     awake = {each.app_uid for each in answer.data if each.polled}
-    for each in with_callbacks(answer):
-        if each.app_uid not in awake:
-            made[each.app_uid] = replace(made.get(each.app_uid, _Awaiting((each.namespace, each.app))), callbacks=True)
-    return made
+    return {each.app_uid: (each.namespace, each.app) for each in with_callbacks(answer) if each.app_uid not in awake}
 
 
 def _by_app(answer: OpenAnswer) -> dict[str, _OfApp]:

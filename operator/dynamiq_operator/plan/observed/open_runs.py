@@ -67,7 +67,7 @@ class OpenRuns:
     - `ended`: when the last open run of pins ended, if that is not long ago.
     - `fewer`: for pins, since when fewer than a number of pods are needed, if that is not long ago.
     - `rows`: for pins of which no other object tells, their newest row.
-    - `turns_wait`: the pins for which a turn of a conversation waits for a pod. `callbacks_wait`: True if no pod sends callbacks.
+    - `callbacks_wait`: True if callbacks are due, and no pod sends them.
     - `shown_since`: since when the App's status shows the counts that it shows now.
     - `talks`: the conversations of pins, also those that ended not long ago.
     """
@@ -80,9 +80,8 @@ class OpenRuns:
     fewer: Mapping[str, Mapping[int, datetime]] = field(default_factory=dict)
     rows: Mapping[str, Row] = field(default_factory=dict)
     shown_since: datetime | None = None
-    talks: Mapping[str, Conversations] = field(default_factory=dict)
-    turns_wait: frozenset[str] = frozenset()
     callbacks_wait: bool = False
+    talks: Mapping[str, Conversations] = field(default_factory=dict)
 
     @classmethod
     def by_digest(

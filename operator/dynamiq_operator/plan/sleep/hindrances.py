@@ -90,7 +90,7 @@ def _background(context: Context) -> Hindrance | None:
 def _awaited(context: Context) -> Hindrance | None:
     """Returns the turns of the live pins, or the callbacks of any, that wait for a pod. A pod that is there takes them by itself."""
     open_runs, live = context.snapshot.open_runs, context.live_pins
-    if live is not None and live.label in open_runs.turns_wait:
+    if live is not None and open_runs.talks_of(live.label).turns_wait:
         return replace(_TURNS, wakes=open_runs.is_known)
     return replace(_CALLBACKS, wakes=open_runs.is_known) if open_runs.callbacks_wait else None
 
