@@ -7,12 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dynamiq_operator.model import kinds
 from local.clusters import Cluster
-from tests.api.support import recorded_app
+from tests.api.support import recorded_app, rest_rehearsal
 from tests.api.support.recorded_app import APP, Recorded
 from tests.api.support.recorder_process import a_pod
-from tests.support import rest
 from tests.support.rest import problem
 
 RUN = "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d36"
@@ -40,11 +38,9 @@ def test_a_session_is_listed_with_its_row_and_its_turns_are_read_oldest_first(kn
 
 
 def test_an_app_without_sessions_has_no_conversations_and_no_deploy_takes_any(known: Recorded) -> None:
-    viewer, deployer = known.callers["viewer"], known.callers["deployer"]
+    viewer, deployer, ids = known.callers["viewer"], known.callers["deployer"], rest_rehearsal.ids(known.stage)
     assert viewer.get(f"{known.path}/conversations") == []
-    stage = known.stage
-    version = stage.get(kinds.WORKFLOW_VERSION.kind, f"{APP}-v1")["metadata"]["uid"]
-    body = {"workflow_id": rest.uid(stage.api, kinds.WORKFLOW.kind, APP, stage.namespace), "workflow_version_id": version}
+    body = {"workflow_id": ids["workflow"], "workflow_version_id": ids["v1"]}
     refused = deployer("POST", f"{known.path}/deploy", {**body, "take_sessions": True})
     assert "take_sessions" in problem(refused, 422)["details"]
 
@@ -54,6 +50,7 @@ def test_callbacks_of_an_ended_run_are_sent_again_by_who_may_change_runs(known: 
     known.journal.accept(pod, known.app, RUN, ends=True)
     path = f"{known.path}/runs/{RUN}/callbacks"
     sent = known.callers["deployer"].post(path, {}, 200)
-    assert (sent["id"], sent["callbacks"]) == (RUN, []), "this run has none"
+    assert sent["id"] == RUN
+    assert [(each["n"], each["host"], each["state"]) for each in sent["callbacks"]] == [(0, "hooks.example.com", "pending")]
     problem(known.callers["viewer"]("POST", path, {}), 403)
     problem(known.callers["deployer"]("POST", f"{known.path}/runs/{UNKNOWN}/callbacks", {}), 404)

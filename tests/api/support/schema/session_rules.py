@@ -9,7 +9,10 @@ CALLBACK_HOST = "spec.runs.durable.callbackHosts[0]"
 NO_HOST = "a host is a DNS name in lower case, without a port and without *, such as hooks.example.com"
 NO_ADDRESS = "this is an address: use the DNS name of the host, such as hooks.example.com"
 SWITCH = {"strategy": "Switch"}
-FOR_SWITCH, FOR_PRIVATE = "sessions need rollout.strategy Switch", "sessions are for a private App"
+FOR_SWITCH = "sessions need rollout.strategy Switch, under which pods of several versions run: use it, or remove sessions"
+FOR_PRIVATE = (
+    "sessions are for a private App: whoever knows an id could choose an old version of a public one. Remove sessions, or use type private"
+)
 
 
 def _host(host: str) -> Modifier:
