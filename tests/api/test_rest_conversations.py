@@ -11,6 +11,7 @@ from local.clusters import Cluster
 from tests.api.support import recorded_app, rest_rehearsal
 from tests.api.support.recorded_app import APP, Recorded
 from tests.api.support.recorder_process import a_pod
+from tests.support import factories, history_stage
 from tests.support.rest import problem
 
 RUN = "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d36"
@@ -21,6 +22,7 @@ UNKNOWN = "00000000-0000-4000-8000-000000000000"
 def known(cluster: Cluster, account: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorded]:
     """Yields an App with two rows, and runs of ten sessions each."""
     with recorded_app.recorded(cluster, account, tmp_path_factory.mktemp("conversations"), "conversations") as made:
+        made.stage.create(factories.workflow_manifest(factories.in_namespace(made.stage.namespace), name=history_stage.APP))
         yield made
 
 
