@@ -185,7 +185,7 @@ def callback_cells(callback: Data, *, has_ended: bool) -> list[str]:
 
 
 def conversation_cells(version: Data, rows: Mapping[str, str]) -> list[str]:
-    """Returns the row of a version, how many of its conversations are open, how many recent, how many were moved, and when the last turn was."""
+    """Returns the row of a version, how many of its conversations are open, are recent and were moved, and when the last turn was."""
     sequence = version["sequence"]
     row = rows.get(version["pins"]) or (f"#{sequence}" if sequence is not None else str(version["pins"]))
     return [row, str(version["sessions"]), str(version["recent"]), str(version["moved"]), at_second(version["last_turn"])]
