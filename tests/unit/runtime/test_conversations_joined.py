@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -25,7 +26,7 @@ A, B = "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"
 ROWS = {A: 11, B: 12}
 OPERATOR = "operator-token"
 OTHER_APP = "d44d44d4-0000-4000-8000-000000000004"
-TIMES, AT_ONCE = 500 if os.environ.get("SOAK") else 20, 8
+TIMES, AT_ONCE = int(os.environ.get("BENCH_FIRST_TURNS", "20")), 8
 
 
 @pytest.fixture
@@ -49,8 +50,12 @@ def app(journal: JournalStage, folder: Path, name: str, uid: str) -> Iterator[di
         journal.table.add_app(msgspec.structs.replace(APP, app_uid=uid, app=name), sessions=Sessions())
         put_placement(journal, uid, pods)
         for pins, each in pods.items():
-            eventually("it knows its row", lambda each=each, pins=pins: row_of(each.request("GET", "/v1/verification")) == ROWS[pins])
+            eventually("it knows its row", partial(_knows_row, each, pins))
         yield pods
+
+
+def _knows_row(served: Served, pins: str) -> bool:
+    return bool(row_of(served.request("GET", "/v1/verification")) == ROWS[pins])
 
 
 def _pod(journal: JournalStage, folder: Path, place: Place) -> contextlib.AbstractContextManager[Served]:

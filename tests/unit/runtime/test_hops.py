@@ -1,4 +1,4 @@
-"""The hop of a turn to the version of its conversation: it arrives as it was sent, comes back as it was answered, and is sent once."""
+"""The hop of a turn to the version of its conversation: it arrives as it was sent, and comes back as it was answered."""
 
 from __future__ import annotations
 
