@@ -31,8 +31,8 @@ REPORT = 15.0  # most seconds until a turn is reported
 REPORTED = 5000  # conversations of one report
 LAST_REPORT = 0.5  # seconds of a stop for the last report
 WOKEN_FOR = 2.0  # seconds after which pods are woken again: a wake holds for 5
-MOST = 50_000
-"""Conversations that a pod remembers, at most 400 bytes each. It asks again for others."""
+MOST = 40_000
+"""Conversations that a pod remembers, at most 480 bytes each with the report of a turn. It asks again for others."""
 RETRY_AFTER = "1"
 
 
@@ -167,9 +167,10 @@ class Conversations:
             return
         known.used = now
         self._known.move_to_end(session)
-        if len(self._used) < MOST or session in self._used:
+        is_one_more = session not in self._used
+        if len(self._used) < MOST or not is_one_more:
             self._used[session] = now
-        if len(self._used) >= REPORTED:
+        if is_one_more and len(self._used) == REPORTED:  # once: a journal that is away is not told again with each turn
             self._many.set()
 
     def _unknown(self, session: bytes, policy: Policy) -> Place:
