@@ -282,7 +282,7 @@ class Conversations:
                 await self._report(self.policy)
 
     async def _report(self, policy: Policy) -> None:
-        """Reports conversations that had a turn, or have one. What the journal does not take is reported next time, unless it is idle by then."""
+        """Reports conversations that had a turn, or have one. Those that the journal does not take are reported next time, unless they are idle by then."""
         now = time.monotonic()
         for session in self._turns:
             self._use(session, now)

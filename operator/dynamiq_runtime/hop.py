@@ -1,4 +1,4 @@
-"""Sends a turn of a conversation on to a pod of the version that the conversation is on, and the answer back: one hop, never two.
+"""Sends a turn of a conversation on to a pod of its version, and the answer back: one hop, never two.
 
 A request is sent once more only if no pod took a byte of it. The pod in the middle executes nothing, and counts no run.
 """

@@ -25,7 +25,7 @@ A, B = "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"
 ROWS = {A: 11, B: 12}
 OPERATOR = "operator-token"
 OTHER_APP = "d44d44d4-0000-4000-8000-000000000004"
-TIMES, AT_ONCE = 500 if os.environ.get("SOAK") else 20, 8
+TIMES, AT_ONCE = int(os.environ.get("BENCH_FIRST_TURNS", "20")), 8
 
 
 @pytest.fixture
