@@ -31,8 +31,8 @@ REPORT = 15.0  # most seconds until a turn is reported
 REPORTED = 5000  # conversations of one report
 LAST_REPORT = 0.5  # seconds of a stop for the last report
 WOKEN_FOR = 2.0  # seconds after which pods are woken again: a wake holds for 5
-MOST = 50_000
-"""Conversations that a pod remembers, at most 400 bytes each. It asks again for others."""
+MOST = 40_000
+"""Conversations that a pod remembers, in less than 20 MiB with their reports. It asks again for others."""
 RETRY_AFTER = "1"
 
 
@@ -282,7 +282,7 @@ class Conversations:
                 await self._report(self.policy)
 
     async def _report(self, policy: Policy) -> None:
-        """Reports conversations that had a turn, or have one. Those that the journal does not take are reported next time, unless they are idle by then."""
+        """Reports conversations that had a turn, or have one. Those that it does not take are reported next time, unless they are idle by then."""
         now = time.monotonic()
         for session in self._turns:
             self._use(session, now)

@@ -13,6 +13,7 @@ import statistics
 import time
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,7 +112,13 @@ async def test_silent_conversations_cost_a_pod_little_memory() -> None:
     """All that a pod keeps of them, with reports that have not left yet."""
     settings = from_environment({})
     known = Conversations(Journal(Recorder("http://127.0.0.1:9", None, None), "app"), HERE, Metrics(settings, lambda: 0))
-    policy = {"policy": {"idle": 1800, "warm": 300, "when_unknown": "Live"}, "live": HERE, "closed": [], "taken": None, "rows": {HERE: 1}}
+    policy: dict[str, Any] = {
+        "policy": {"idle": 1800, "warm": 300, "when_unknown": "Live"},
+        "live": HERE,
+        "closed": [],
+        "taken": None,
+        "rows": {HERE: 1},
+    }
     known._apply({**policy, "epoch": 1, "services": {}, "version": "1"})
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()

@@ -49,8 +49,12 @@ def app(journal: JournalStage, folder: Path, name: str, uid: str) -> Iterator[di
         journal.table.add_app(msgspec.structs.replace(APP, app_uid=uid, app=name), sessions=Sessions())
         put_placement(journal, uid, pods)
         for pins, each in pods.items():
-            eventually("it knows its row", lambda each=each, pins=pins: row_of(each.request("GET", "/v1/verification")) == ROWS[pins])
+            knows_row(each, pins)
         yield pods
+
+
+def knows_row(served: Served, pins: str) -> None:
+    eventually("it knows its row", lambda: row_of(served.request("GET", "/v1/verification")) == ROWS[pins])
 
 
 def _pod(journal: JournalStage, folder: Path, place: Place) -> contextlib.AbstractContextManager[Served]:
