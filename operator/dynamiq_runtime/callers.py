@@ -35,8 +35,13 @@ class CallerFacts(NamedTuple):
 def facts_of(headers: Mapping[str, str], user: str | None = None, session: str | None = None) -> CallerFacts:
     """Parses a request's headers, in any case. `user`, `session`: those of its body, which come first."""
     trace_id, span_id = _trace(headers.get("traceparent"))
-    session, user, trigger = _cut(session or headers.get(SESSION)), _cut(user or headers.get(USER)), _cut(headers.get(TRIGGER))
-    return CallerFacts(trace_id, span_id, session, user, trigger, _tags(headers.get(TAGS)))
+    user, trigger = _cut(user or headers.get(USER)), _cut(headers.get(TRIGGER))
+    return CallerFacts(trace_id, span_id, session_of(headers, session), user, trigger, _tags(headers.get(TAGS)))
+
+
+def session_of(headers: Mapping[str, str], session: str | None) -> str | None:
+    """Returns the session of a request. `session`: that of its body, which comes first."""
+    return _cut(session or headers.get(SESSION))
 
 
 def digest_of(session: str) -> bytes:

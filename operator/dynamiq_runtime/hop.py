@@ -16,7 +16,7 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 from yarl import URL
 
-from dynamiq_runtime.callers import digest_of, facts_of
+from dynamiq_runtime.callers import digest_of, session_of
 from dynamiq_runtime.connections import Connection
 from dynamiq_runtime.conversations import Conversations, Place
 from dynamiq_runtime.delivery import PIECE, write
@@ -79,7 +79,7 @@ class Turns:
         """Answers a call by `here`, or by a hop if it is a turn of a conversation on other pins. Raises HttpError, and ConnectionError."""
         if HOP in request.headers:
             return await here()
-        session = facts_of(request.headers, parsed.user, parsed.session).session
+        session = session_of(request.headers, parsed.session)
         if session is None or not await self._conversations.may_be_kept():
             return await here()
         digest = digest_of(session)

@@ -236,8 +236,8 @@ def test_counts_show_conversations_and_no_id(journal: JournalStage, clock: Clock
     reported = journal.call("POST", "sessions/seen", json={"instance": "i", "sessions": {ID: 0, hash_of("missing"): 0}})
     assert reported.json() == {"epoch": 0}
     listed = journal.get("sessions", VIEWER)
-    entry = {"pins": APP.pins, "sequence": 3, "sessions": 2, "recent": 1, "last_turn": "2026-12-02T12:06:40.000000Z"}
-    silent = {"pins": NEWER.pins, "sequence": 4, "sessions": 1, "recent": 0, "last_turn": "2026-12-02T12:00:00.000000Z"}
+    entry = {"pins": APP.pins, "sequence": 3, "sessions": 2, "recent": 1, "last_turn": "2026-12-02T12:06:40.000000Z", "moved": 0}
+    silent = {"pins": NEWER.pins, "sequence": 4, "sessions": 1, "recent": 0, "last_turn": "2026-12-02T12:00:00.000000Z", "moved": 0}
     assert listed == {"data": [entry, silent]}
 
     eventually("one has had a turn", lambda: recent() == [1, 0])

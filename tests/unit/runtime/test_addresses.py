@@ -126,6 +126,7 @@ async def test_nothing_connects_to_an_address_that_is_forbidden_by_name_or_as_it
     for address, listed in forbidden:
         assert await post(literal(address, here.port), Names((address,)), listed=listed) == Answer(None, FORBIDDEN), address
         assert await post(f"https://a.example:{here.port}/", Names((address,)), listed=listed) == Answer(None, FORBIDDEN), address
+    print(f"{len({address for address, _ in forbidden})} addresses, {2 * len(forbidden)} callbacks: {here.connections} connected")
     assert (here.connections, here.calls) == (0, [])
 
 

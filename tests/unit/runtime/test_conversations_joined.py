@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -50,12 +49,12 @@ def app(journal: JournalStage, folder: Path, name: str, uid: str) -> Iterator[di
         journal.table.add_app(msgspec.structs.replace(APP, app_uid=uid, app=name), sessions=Sessions())
         put_placement(journal, uid, pods)
         for pins, each in pods.items():
-            eventually("it knows its row", partial(_knows_row, each, pins))
+            knows_row(each, pins)
         yield pods
 
 
-def _knows_row(served: Served, pins: str) -> bool:
-    return bool(row_of(served.request("GET", "/v1/verification")) == ROWS[pins])
+def knows_row(served: Served, pins: str) -> None:
+    eventually("it knows its row", lambda: row_of(served.request("GET", "/v1/verification")) == ROWS[pins])
 
 
 def _pod(journal: JournalStage, folder: Path, place: Place) -> contextlib.AbstractContextManager[Served]:
