@@ -48,7 +48,9 @@ class Part:
     without: tuple[str, ...] = ()
 
 
-RECORDER, POSTGRES, JOURNAL = "recorder", "overlays/recorder-postgres", "journal"
+RECORDER, POSTGRES = "recorder", "overlays/recorder-postgres"
+JOURNAL, JOURNAL_POSTGRES = "journal", "overlays/journal-postgres"
+WITH_JOURNAL = "(and .Values.recorder.enabled .Values.journal.enabled)"
 PARTS = (
     Part("base", without=("namespace.yaml",)),  # the release's own namespace, which exists before the chart's first object
     Part("rbac"),
@@ -57,7 +59,8 @@ PARTS = (
     Part("gate", ".Values.gate.enabled"),
     Part(RECORDER, ".Values.recorder.enabled"),
     Part(POSTGRES, ".Values.recorder.enabled"),
-    Part(JOURNAL, "(and .Values.recorder.enabled .Values.journal.enabled)"),
+    Part(JOURNAL, WITH_JOURNAL),
+    Part(JOURNAL_POSTGRES, WITH_JOURNAL),
     Part("monitoring", ".Values.monitoring.enabled"),
 )
 CONDITIONS = {
@@ -65,8 +68,11 @@ CONDITIONS = {
     "recorder/namespace.yaml": ".Values.recorder.createNamespace",
     "recorder/statefulset.yaml": '(eq .Values.recorder.store "sqlite")',
     "journal/namespace.yaml": ".Values.journal.createNamespace",
+    "journal/statefulset.yaml": '(eq .Values.journal.store "sqlite")',
     f"{POSTGRES}/deployment.yaml": '(eq .Values.recorder.store "postgresql")',
     f"{POSTGRES}/disruption-budget.yaml": '(eq .Values.recorder.store "postgresql")',
+    f"{JOURNAL_POSTGRES}/deployment.yaml": '(eq .Values.journal.store "postgresql")',
+    f"{JOURNAL_POSTGRES}/disruption-budget.yaml": '(eq .Values.journal.store "postgresql")',
 }
 """Conditions of single files, in addition to that of their part."""
 STAMPS = ".Values.admission.mutating"
@@ -361,9 +367,12 @@ def _journals_recorder(document: Document) -> None:
     _variable(document, "DYNAMIQ_JOURNAL_RECORDER")["value"] = document.marks.value('include "dynamiq.recorder" . | quote')
 
 
-def _database(document: Document) -> None:
-    named = _variable(document, "DYNAMIQ_RECORDER_STORE")["valueFrom"]["secretKeyRef"]
-    document.put(named, "name", "recorder.existingSecret", ".Values.recorder.existingSecret | quote")
+def _database(component: str) -> Edit:
+    def edit(document: Document) -> None:
+        named = _variable(document, f"DYNAMIQ_{component.upper()}_STORE")["valueFrom"]["secretKeyRef"]
+        document.put(named, "name", f"{component}.existingSecret", f".Values.{component}.existingSecret | quote")
+
+    return edit
 
 
 def _monitored(document: Document) -> None:
@@ -380,9 +389,10 @@ EDITS: Mapping[str, tuple[Edit, ...]] = {
     "recorder/service.yaml": (_recorder_service,),
     "recorder/prices.yaml": (_prices,),
     "recorder/statefulset.yaml": (_operator_account, _volume("recorder"), _pods("recorder", "recorder")),
-    f"{POSTGRES}/deployment.yaml": (_operator_account, _database, _replicas("recorder"), _pods("recorder", "recorder")),
+    f"{POSTGRES}/deployment.yaml": (_operator_account, _database("recorder"), _replicas("recorder"), _pods("recorder", "recorder")),
     "journal/namespace.yaml": (_kept,),
     "journal/statefulset.yaml": (_journals_recorder, _volume("journal"), _pods("journal", "recorder")),
+    f"{JOURNAL_POSTGRES}/deployment.yaml": (_journals_recorder, _database("journal"), _replicas("journal"), _pods("journal", "recorder")),
     "monitoring/pod-monitors.yaml": (_monitored,),
     "monitoring/alerts.yaml": (_monitored,),
 }

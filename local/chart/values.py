@@ -205,7 +205,14 @@ class Journal(Component):
     create_namespace: Annotated[
         bool, Field(description="Creates the namespace dynamiq-journal. An uninstallation leaves it, with all background runs.")
     ] = True
-    storage: Annotated[Storage, Field(description="Its volume.")]
+    store: Annotated[
+        Literal["sqlite", "postgresql"], Field(description="sqlite: one pod with a volume. postgresql: several pods and your database.")
+    ] = "sqlite"
+    replicas: Annotated[int, Field(ge=0, description="Number of pods, with postgresql.")]
+    storage: Annotated[Storage, Field(description="Volume, with sqlite.")]
+    existing_secret: Annotated[
+        str, Field(description="Secret in dynamiq-journal whose key dsn has the database's address, with postgresql.", min_length=1)
+    ]
 
 
 class Notifications(Values):

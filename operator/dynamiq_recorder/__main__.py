@@ -1,6 +1,6 @@
 """Runs the command line of the recorder: `serve` records and serves runs, `journal` keeps those that run in the background.
 
-`tables-back` prepares a store for an older recorder, `journal-backup` copies a journal's store.
+`tables-back` prepares a store for an older recorder, `journal-backup` and `journal-copy` copy a journal's store.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 from dynamiq_recorder.cluster import NoCluster
 from dynamiq_recorder.ingest.queue import Limits
 from dynamiq_recorder.journal.command import journal
-from dynamiq_recorder.options import JOURNAL, JOURNAL_BACKUP, TABLES_BACK, parser, with_password, without_password
+from dynamiq_recorder.options import OF_THE_JOURNAL, TABLES_BACK, parser, with_password, without_password
 from dynamiq_recorder.serve import Options, serve
 from dynamiq_recorder.servers import log_lines
 from dynamiq_recorder.store.opening import opened, taken_back
@@ -41,7 +41,7 @@ def main() -> int:
     sys.setswitchinterval(SWITCHES_AFTER)
     options = parser()
     arguments = options.parse_args()
-    if arguments.command in (JOURNAL, JOURNAL_BACKUP):
+    if arguments.command in OF_THE_JOURNAL:
         return journal(options, arguments)
     if arguments.store is None:
         options.error("--store is missing: give a store for runs, such as sqlite:///var/lib/dynamiq-recorder/runs.db; see serve --help")

@@ -303,7 +303,10 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """The sums of a session's runs. `input`: of its first run, JSON; None if it was not recorded or not requested."""
+    """The sums of a session's runs. `input`: of its first run, JSON; None if it was not recorded or not requested.
+
+    `sequence`, `workflow_version`: of the row of its newest run; None if unknown.
+    """
 
     session_id: str
     user_id: str | None
@@ -314,6 +317,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     tokens: Tokens
     cost: int | None
     unpriced: int
+    sequence: int | None = None
+    workflow_version: str | None = None
     input: str | None = None
 
 

@@ -11,7 +11,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 DAY = 86400
 OF_RECORDER, OF_JOURNAL = "DYNAMIQ_RECORDER_", "DYNAMIQ_JOURNAL_"
 """Beginnings of the names of variables."""
-TABLES_BACK, JOURNAL, JOURNAL_BACKUP = "tables-back", "journal", "journal-backup"
+TABLES_BACK = "tables-back"
+JOURNAL, JOURNAL_BACKUP, JOURNAL_COPY = OF_THE_JOURNAL = ("journal", "journal-backup", "journal-copy")
 EPILOG = """\
 A volume for one recorder:          --store sqlite:///var/lib/dynamiq-recorder/runs.db
 PostgreSQL from 15 on, for several: --store postgresql://recorder@db.example.svc/runs --store-password-file /etc/recorder/password
@@ -24,8 +25,10 @@ exit codes: 0 after a signal, with all that was acknowledged stored; 1 where the
 be used, or a port is taken; 2 for a wrong option
 """
 JOURNAL_EPILOG = """\
-A volume for one journal: --store sqlite:///var/lib/dynamiq-journal/journal.db
+A volume for one journal:           --store sqlite:///var/lib/dynamiq-journal/journal.db
+PostgreSQL from 15 on, for several: --store postgresql://journal@db.example.svc/journal --store-password-file /etc/journal/password
 
+Its tables are in the schema journal. Commits must be on the disk when they are answered, also on a standby that may take over.
 Pods of Apps accept runs by POST /v1/apps/ID/runs, claim those of their pins by POST /v1/apps/ID/claims, and save them by POST /v1/apps/ID/saves.
 Whoever may get and list apps/runs of an App reads its runs by GET /v1/apps/ID/runs.
 It needs to review tokens and accesses, and to read pods, ReplicaSets, workloads and Apps.
@@ -39,6 +42,13 @@ example: python -m dynamiq_recorder journal-backup /backup/journal.db --store sq
 To restore it, stop the journal, and put the copy in place of its store, without the files beside it that end in -wal and -shm.
 
 exit codes: 0 once the copy is complete; 1 where the store cannot be read or the file cannot be written; 2 for a wrong option
+"""
+COPY_EPILOG = """\
+example: python -m dynamiq_recorder journal-copy sqlite:///var/lib/dynamiq-journal/journal.db --store postgresql://journal@db.example.svc/journal
+
+Stop the journal before, and start it with the new store afterwards. The old store stays as it is.
+
+exit codes: 0 once all is copied; 1 where a store cannot be used, is served, or the new one is not empty; 2 for a wrong option
 """
 
 
@@ -81,7 +91,7 @@ def _journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     of = OF_JOURNAL
-    setting(journal, "--store", None, "sqlite:///PATH", of=of)
+    _store(journal, of)
     _ports(journal, of)
     setting(
         journal,
@@ -96,15 +106,24 @@ def _journal(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     setting(journal, "--recorder-ca", None, "certificates that the recorder's is checked by (PEM; default: the system's)", kind=Path, of=of)
     setting(journal, "--recorder-token", None, "file with the token for the recorder, read for each request", kind=Path, of=of)
     _process(journal, of)
-    copying = commands.add_parser(
+    backing_up = commands.add_parser(
         JOURNAL_BACKUP,
         help="copy the journal's store, also while it serves",
         description="Copies the journal's store to a new file, in one state, also while the journal serves.",
         epilog=BACKUP_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    copying.add_argument("file", type=Path, metavar="FILE", help="the file to write, which must not exist")
-    setting(copying, "--store", None, "sqlite:///PATH", of=of)
+    backing_up.add_argument("file", type=Path, metavar="FILE", help="the file to write, which must not exist")
+    setting(backing_up, "--store", None, "sqlite:///PATH", of=of)
+    copying = commands.add_parser(
+        JOURNAL_COPY,
+        help="copy the journal's store into an empty one, such as from a volume to PostgreSQL",
+        description="Copies all of a journal's store into an empty one, while no journal serves either: from a volume to PostgreSQL, or back.",
+        epilog=COPY_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    copying.add_argument("source", metavar="FROM", help="the store to copy: sqlite:///PATH or postgresql://USER@HOST/DATABASE")
+    _store(copying, of)
 
 
 def _process(to: argparse.ArgumentParser, of: str = OF_RECORDER) -> None:
@@ -114,9 +133,9 @@ def _process(to: argparse.ArgumentParser, of: str = OF_RECORDER) -> None:
     setting(to, "--log-level", "info", "debug, info, warning or error", choices=levels, of=of)
 
 
-def _store(to: argparse.ArgumentParser) -> None:
-    setting(to, "--store", None, "sqlite:///PATH or postgresql://USER@HOST/DATABASE", kind=str)
-    setting(to, "--store-password-file", None, "file with the password of PostgreSQL, read at start and never logged", kind=Path)
+def _store(to: argparse.ArgumentParser, of: str = OF_RECORDER) -> None:
+    setting(to, "--store", None, "sqlite:///PATH or postgresql://USER@HOST/DATABASE", kind=str, of=of)
+    setting(to, "--store-password-file", None, "file with the password of PostgreSQL, read at start and never logged", kind=Path, of=of)
 
 
 def _serving(to: argparse.ArgumentParser) -> None:

@@ -109,7 +109,7 @@ def _serve() -> int:
     from dynamiq_runtime.keys import AccessKeys, KeysError
     from dynamiq_runtime.logs import take_over
     from dynamiq_runtime.ports import PortError
-    from dynamiq_runtime.server import serve
+    from dynamiq_runtime.serving import serve
     from dynamiq_runtime.settings import SettingsError, from_environment
     from dynamiq_runtime.text import FlowError
 

@@ -5,6 +5,7 @@ All are optional. Values that are too long are cut, invalid ones are ignored, an
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -34,8 +35,19 @@ class CallerFacts(NamedTuple):
 def facts_of(headers: Mapping[str, str], user: str | None = None, session: str | None = None) -> CallerFacts:
     """Parses a request's headers, in any case. `user`, `session`: those of its body, which come first."""
     trace_id, span_id = _trace(headers.get("traceparent"))
-    session, user, trigger = _cut(session or headers.get(SESSION)), _cut(user or headers.get(USER)), _cut(headers.get(TRIGGER))
-    return CallerFacts(trace_id, span_id, session, user, trigger, _tags(headers.get(TAGS)))
+    user, trigger = _cut(user or headers.get(USER)), _cut(headers.get(TRIGGER))
+    return CallerFacts(trace_id, span_id, session_of(headers, session), user, trigger, _tags(headers.get(TAGS)))
+
+
+def session_of(headers: Mapping[str, str], session: str | None) -> str | None:
+    """Returns the session of a request. `session`: that of its body, which comes first."""
+    return _cut(session or headers.get(SESSION))
+
+
+def digest_of(session: str) -> bytes:
+    """Returns what a conversation is known by: pods and the journal keep no ids of sessions."""
+    # Half of a surrogate pair is written as the journal reads it in a run.
+    return hashlib.sha256(session.encode("utf-8", "replace")).digest()[:16]
 
 
 def tags_of(text: str | None) -> list[str]:

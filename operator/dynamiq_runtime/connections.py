@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp.web_protocol import RequestHandler
@@ -68,7 +69,7 @@ class Connections:
 class Connection(RequestHandler):
     """One connection of a caller."""
 
-    __slots__ = ("_among", "_kept", "_payload", "address")
+    __slots__ = ("_among", "_kept", "_payload", "address", "on_lost")
 
     def __init__(self, *arguments: Any, among: Connections, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -76,6 +77,8 @@ class Connection(RequestHandler):
         self._kept = 0
         """Bytes since the last complete call, or since the last ones of its body: the parser keeps them."""
         self._payload: Any = None
+        self.on_lost: Callable[[], None] | None = None
+        """Called when the caller has left."""
 
     @property
     def is_waiting(self) -> bool:
@@ -92,6 +95,8 @@ class Connection(RequestHandler):
         """Stops counting it."""
         self._among.remove(self)
         super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
 
     def data_received(self, data: bytes) -> None:
         """Reads on. Ends the connection after too many bytes that belong neither to a call's head nor to its body."""

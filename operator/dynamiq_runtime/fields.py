@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from dynamiq_runtime.callback_fields import Callback, callback_problems, callbacks_of
 from dynamiq_runtime.callers import SESSION, TEXT_LIMIT, USER
 from dynamiq_runtime.errors import bad_request, not_served
 
@@ -36,7 +37,6 @@ FILES = "files"
 INTO_INPUT = ("user_id", "session_id", "chat_history")
 """Fields that a flow finds in its input, as the SDK's agents and their memory read them there."""
 HEADERS = {"user_id": USER, "session_id": SESSION}
-CALLBACKS_MOST = 5
 SHOWN_MOST, NAME_MOST = 20, 64
 """Unknown fields that a refusal names, and characters of each."""
 ABSENT = frozenset({"", "undefined"})
@@ -60,7 +60,7 @@ class File(io.BytesIO):
 class RunRequest:
     """A request for a run on `input`, answered at its end or, with `stream`, as events while it runs.
 
-    `background`: it is answered at once, and the run goes on by itself. `user`, `session`: of the body, None if it names none. `last_only`: only the last Output node's output is asked for. `files`: those in
+    `background`: it is answered at once, and the run goes on by itself; `is_async`: by `execution_mode`. `callbacks`: called at its end. `user`, `session`: of the body, None if it names none. `last_only`: only the last Output node's output is asked for. `files`: those in
     the input, which has no other value that JSON lacks.
     """
 
@@ -71,6 +71,8 @@ class RunRequest:
     last_only: bool = False
     files: Sequence[File] = ()
     background: bool = False
+    is_async: bool = False
+    callbacks: Sequence[Callback] = ()
 
     @property
     def shown(self) -> Mapping[str, Any]:
@@ -101,8 +103,19 @@ def read_fields(body: Any, headers: Mapping[str, str], files: Sequence[File] = (
     if files and FILES in given:
         raise bad_request({FILES: f"are in `input.{FILES}`, too: send them once"})
     given |= {FILES: list(files)} if files else {}
-    last_only, background = fields.get("last_node_output", False), fields.get("background", False)
-    return RunRequest(given, stream and not background, fields.get("user_id"), fields.get("session_id"), last_only, files, background)
+    is_async = "execution_mode" in fields
+    background = is_async or fields.get("background", False)
+    return RunRequest(
+        given,
+        stream and not background,
+        fields.get("user_id"),
+        fields.get("session_id"),
+        fields.get("last_node_output", False),
+        files,
+        background,
+        is_async,
+        callbacks_of(fields.get("callbacks") or ()),
+    )
 
 
 def of_form(name: str, text: str) -> Any:
@@ -169,10 +182,10 @@ def _of_ways(fields: Mapping[str, Any]) -> dict[str, str]:
     mode, callbacks = fields.get("execution_mode"), fields.get("callbacks")
     if mode not in (None, "async"):
         problems["execution_mode"] = 'is not "async": leave it out for an answer at the end of the run'
-    if callbacks and mode is None:
-        problems["callbacks"] = 'need `execution_mode`: "async"'
-    elif callbacks and len(callbacks) > CALLBACKS_MOST:
-        problems["callbacks"] = f"are {len(callbacks)}, and at most {CALLBACKS_MOST} are taken"
+    if callbacks and mode is None and not fields.get("background"):
+        problems["callbacks"] = 'need `execution_mode`: "async", or on POST /v1/runs `background`'
+    elif callbacks:
+        problems |= callback_problems(callbacks)
     if fields.get("stream") and (fields.get("background") or mode == "async"):
         problems["stream"] = "excludes a run in the background: choose one"
     if not all(isinstance(each, str) for each in fields.get("file_ids", ())):
@@ -182,10 +195,7 @@ def _of_ways(fields: Mapping[str, Any]) -> dict[str, str]:
 
 def _unserved(fields: Mapping[str, Any]) -> dict[str, str]:
     """Returns the documented fields that ask for what this version does not serve, each with what to do."""
-    in_background = "is not served yet: the answer comes at the end of the run, or as events with `stream`"
     asks = {
-        "execution_mode": (fields.get("execution_mode") == "async", in_background),
-        "callbacks": (bool(fields.get("callbacks")), "are not served yet: read the answer of the call"),
         "file_ids": (bool(fields.get("file_ids")), "is not served yet: send the files with the run, as multipart/form-data"),
         "error_on_node_failure": (fields.get("error_on_node_failure") is False, "is always true here: a failed node fails its run"),
     }

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import socket
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
 
 from dynamiq_runtime.recorder_client import Recorder, Trust
+from dynamiq_runtime.sockets import lasting
 
 CONNECT_WITHIN = 3.0  # seconds; the journal's pod may just be gone
 IDLE_FOR = 1.0  # seconds for which a connection is kept, so that few lead to a journal that is gone
@@ -44,7 +44,7 @@ class JournalRefusedError(Exception):
 class Journal:
     """The journal as one pod of an App sees it. Every method raises JournalAwayError and JournalRefusedError.
 
-    `instance`: the id of this process.
+    `instance`: the id of this process. `hears`: each is called with every answer to a claim or to results of callbacks, and every result of a save.
     """
 
     def __init__(self, address: Recorder, app_id: str) -> None:
@@ -52,6 +52,7 @@ class Journal:
         self._address, self._trust = address, Trust(address)
         self._app = f"/v1/apps/{quote(app_id, safe='')}"
         self._session: aiohttp.ClientSession | None = None
+        self.hears: list[Callable[[Json], None]] = []
 
     async def close(self) -> None:
         """Closes its connections."""
@@ -91,21 +92,54 @@ class Journal:
         """Claims at most `free` runs of this pod's pins. Returns them, and the seconds until the next claim. `held`: runs that it has."""
         body = {"instance": self.instance, "free": free, "held": held, "wait": wait}
         answer = await self._ask("POST", "/claims", body=body, within=wait + POLL_MARGIN)
+        self._tell(answer)
         return answer["data"], float(answer["next_seconds"])
+
+    async def session(self, session: str) -> Json:
+        """Returns whose a conversation is, this pod's pins' if nobody's, and the epoch. `session`: its digest, hexadecimal."""
+        return await self._ask("PUT", f"/sessions/{session}", body={"instance": self.instance})
+
+    async def seen(self, sessions: Mapping[str, int]) -> Json:
+        """Reports milliseconds since the last turn of conversations. Returns the epoch."""
+        return await self._ask("POST", "/sessions/seen", body={"instance": self.instance, "sessions": sessions}, within=SAVE_WITHIN)
+
+    async def wake(self, pins: str) -> None:
+        """Tells that a turn waits for a pod of these pins."""
+        await self._ask("POST", "/sessions/wake", body={"instance": self.instance, "pins": pins})
+
+    async def sessions_policy(self, after: str | None, wait: float) -> Json:
+        """Returns the rules for conversations and the placement of rows; at once if their version is another one than `after`."""
+        query = [("wait", f"{wait:g}"), *([("after", after)] if after is not None else [])]
+        return await self._ask("GET", "/sessions/policy", query=query, within=wait + POLL_MARGIN)
 
     async def saves(self, saves: Sequence[Mapping[str, Any]]) -> list[Json]:
         """Commits what happened in several runs. Returns the result of each, in order."""
         results: list[Json] = (await self._ask("POST", "/saves", body={"instance": self.instance, "saves": saves}, within=SAVE_WITHIN))[
             "data"
         ]
+        self._tell(*results)
         return results
+
+    async def callback_claims(self, free: int) -> tuple[list[Json], float | None]:
+        """Claims at most `free` due callbacks of the App. Returns them, and the seconds until the next one is due; None if none is."""
+        answer = await self._ask("POST", "/callbacks/claims", body={"instance": self.instance, "free": free}, within=SAVE_WITHIN)
+        return answer["data"], answer["next_seconds"]
+
+    async def callback_results(self, results: Sequence[Mapping[str, Any]]) -> None:
+        """Reports what came of claimed callbacks. One that another process has by now is not changed."""
+        self._tell(await self._ask("POST", "/callbacks/results", body={"instance": self.instance, "results": results}))
+
+    def _tell(self, *answers: Json) -> None:
+        for hear in self.hears:
+            for answer in answers:
+                hear(answer)
 
     async def _ask(
         self, method: str, path: str, *, body: object = None, query: Sequence[tuple[str, str]] = (), within: float = READ_WITHIN
     ) -> Json:
         # Without a limit: long polls of many streams must not keep saves waiting.
         self._session = self._session or aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_FOR, socket_factory=_socket)
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_FOR, socket_factory=lasting(DEAD_AFTER))
         )
         try:
             headers = {"Content-Type": "application/json", **self._address.headers()}
@@ -123,16 +157,6 @@ class Journal:
                 return _checked(answer, await answer.read())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise JournalAwayError(f"{type(error).__name__}: {error}") from None
-
-
-def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
-    made = socket.socket(*address[:3])
-    made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in DEAD_AFTER:
-        if hasattr(socket, name):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return made
 
 
 def _checked(answer: aiohttp.ClientResponse, content: bytes) -> Json:

@@ -18,6 +18,9 @@ SERVER_ERROR = 500  # statuses from here on are the server's failures; below, th
 NOT_IMPLEMENTED = 501  # the caller's, too: it asks for what this version does not serve
 JOURNAL_AWAY = "journal_away"
 """The code of an error that is neither the caller's nor the App's: no version is to be reverted for it."""
+SESSION_UNKNOWN, SESSION_UNREACHABLE, HOP_BROKEN, MISDIRECTED = "session_unknown", "session_unreachable", "hop_broken", "misdirected"
+OF_NO_VERSION = frozenset({JOURNAL_AWAY, SESSION_UNKNOWN, SESSION_UNREACHABLE, HOP_BROKEN, MISDIRECTED})
+"""Codes of errors that say nothing about the version of the pod that answers so."""
 OLDEST_MOST = 100
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 TRIGGERS, OTHER_TRIGGER = 50, "other"
@@ -57,6 +60,8 @@ class Metrics:
         self._by_trigger = counter("dynamiq_runtime_runs_by_trigger", "Runs that a trigger started, by its name.", ["trigger"])
         self._unpriced = counter("dynamiq_runtime_unpriced_calls", "Calls of models without a known price, by the flow's node.", ["node"])
         self._dropped = counter("dynamiq_runtime_records_dropped", "Runs whose records were dropped, since no recorder took them.")
+        self._hops = counter("dynamiq_hops", "Turns of conversations that were sent to pods of another version, by their end.", ["result"])
+        self._unknown = counter("dynamiq_sessions_unknown", "Turns of conversations whose version the journal could not tell.")
         self._triggers: set[str] = set()
         whole = Gauge(
             "dynamiq_runtime_sdk_loaded_whole",
@@ -119,10 +124,16 @@ class Metrics:
         """Counts runs whose records were dropped; from any thread."""
         self._dropped.inc(runs)
 
+    def count_hop(self, result: str) -> None:
+        self._hops.labels(result).inc()
+
+    def count_unknown_session(self) -> None:
+        self._unknown.inc()
+
     def refuse(self, status: int, code: str) -> None:
         """Counts a request that started no run."""
         self._refused.labels(code).inc()
-        if code == JOURNAL_AWAY:
+        if code in OF_NO_VERSION:
             return
         self.totals["refused" if status < SERVER_ERROR or status == NOT_IMPLEMENTED else "failed"] += 1
 

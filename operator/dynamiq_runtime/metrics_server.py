@@ -15,7 +15,7 @@ from dynamiq_runtime.ports import listen
 
 AT_ONCE = 0.1  # seconds that a stop waits for an answer of figures; 0 would wait for ever
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
-CAPABILITIES = ("run_fields", "run_events", "origins", "files", "background", "questions")
+CAPABILITIES = ("run_fields", "run_events", "origins", "files", "background", "questions", "sessions", "callbacks")
 """Names of features, for the operator. An image from before them reports no list."""
 
 

@@ -16,7 +16,7 @@ from dynamiq_runtime.errors import HttpError
 ANY = "*"
 METHODS = "GET, POST, OPTIONS"
 HEADERS = "Authorization, Content-Type, Accept, Idempotency-Key, traceparent, X-Dynamiq-Session-Id, X-Dynamiq-User-Id, X-Dynamiq-Tags, X-Request-Id"
-EXPOSED = "X-Dynamiq-Run-Id, X-Dynamiq-Workflow-Version, X-Dynamiq-Workflow-Hash, Retry-After"
+EXPOSED = "X-Dynamiq-Run-Id, X-Dynamiq-Workflow-Version, X-Dynamiq-Workflow-Hash, X-Dynamiq-Row, Retry-After"
 MAX_AGE = "600"
 SIMPLE = frozenset({"", "multipart/form-data", "text/plain", "application/x-www-form-urlencoded"})
 """Media types that a page may send without a preflight."""

@@ -114,8 +114,8 @@ class RecorderConnection:
         return http.client.HTTPConnection(url.hostname or "", url.port or 80, timeout=within)
 
 
-def seconds_of(retry_after: str | None) -> float | None:
-    """Parses a header Retry-After, at most RETRY_AFTER_LIMIT; None if missing or invalid."""
+def seconds_of(retry_after: str | None, most: float = RETRY_AFTER_LIMIT) -> float | None:
+    """Parses a header Retry-After, at most `most` seconds; None if missing or invalid."""
     if not retry_after:
         return None
     try:
@@ -126,4 +126,4 @@ def seconds_of(retry_after: str | None) -> float | None:
             seconds = (when - datetime.now(when.tzinfo)).total_seconds()
         except (ValueError, OverflowError, TypeError, IndexError):  # errors of `email` for invalid dates
             return None
-    return None if math.isnan(seconds) else min(max(seconds, 0.0), RETRY_AFTER_LIMIT)
+    return None if math.isnan(seconds) else min(max(seconds, 0.0), most)

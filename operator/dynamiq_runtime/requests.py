@@ -17,6 +17,8 @@ from dynamiq_runtime.uploads import Uploads
 
 EVENTS = "text/event-stream"
 FORM = "multipart/form-data"
+FORM_FIELDS: web.RequestKey[dict[str, Any]] = web.RequestKey("form_fields", dict)
+"""The fields of a form, but its files."""
 TOKEN = re.compile(r"([A-Za-z0-9_-]{1,4096})\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
@@ -67,6 +69,7 @@ async def parse_run_request(request: web.Request, bodies: Bodies, uploads: Uploa
     files: list[File] = []
     if request.content_type == FORM:
         body, files = await uploads.read(request)
+        request[FORM_FIELDS] = body
     elif request.headers.get("Content-Type") and not _is_json(request.content_type):
         raise media_type(f"the body is {request.content_type}: send `Content-Type: application/json`, or files as {FORM}")
     else:

@@ -6,12 +6,13 @@ A public App serves none of it: ids of runs stand in logs and headers, and whoev
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -27,8 +28,12 @@ from dynamiq_runtime.journal import JournalAwayError, JournalRefusedError
 from dynamiq_runtime.keys import AccessKeys
 from dynamiq_runtime.questions import Unasked, unasked
 from dynamiq_runtime.requests import bearer, json_object, require_key
+from dynamiq_runtime.rows import PINS
 from dynamiq_runtime.run import Run
 from dynamiq_runtime.segments import CallSegment
+
+if TYPE_CHECKING:
+    from dynamiq_runtime.durable import Durable
 
 KEY_HEADER = "Idempotency-Key"
 KEY_LIMIT = 256  # characters
@@ -45,10 +50,12 @@ SENT = (
 
 
 class RunsApi:
-    """The calls of one App's hostname. `background`: None without a journal. `keys`: None for a public App."""
+    """The calls of one App's hostname. `durable`: None without a journal. `keys`: None for a public App."""
 
-    def __init__(self, background: BackgroundRuns | None, keys: AccessKeys | None) -> None:
-        self._background, self._keys = background, keys
+    def __init__(self, durable: Durable | None, keys: AccessKeys | None) -> None:
+        self._background = durable.runs if durable is not None else None
+        self._callbacks = durable.callbacks if durable is not None else None
+        self._keys = keys
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_get("/v1/runs", self._list)
@@ -58,9 +65,11 @@ class RunsApi:
         router.add_get("/v1/runs/{id}/events", self._events)
         router.add_get("/v1/runs/{id}/stream", self._stream)
 
-    async def accept(self, request: web.Request, parsed: RunRequest) -> web.Response:
-        """Answers 202 with the run once it is stored, which then ends whatever dies. Raises HttpError."""
+    async def accept(self, request: web.Request, parsed: RunRequest) -> dict[str, Any]:
+        """Returns the run once it is stored, which then ends whatever dies. Raises HttpError."""
         background = self._served()
+        if parsed.callbacks and not (self._callbacks is not None and self._callbacks.can_sign):
+            raise _no_callbacks("are not served: this pod has no key for their signatures yet. Restart the App's pods if this stays so")
         if parsed.last_only:
             raise not_served({"last_node_output": "is not served for a run in the background"})
         if parsed.files:
@@ -68,7 +77,13 @@ class RunsApi:
         if _size(parsed.input) > INPUT_LIMIT:
             raise too_large(INPUT_LIMIT)
         run = await background.accept(self._new(request, parsed, str(uuid.uuid4()), key=_idempotency_key(request)))
-        return web.json_response({"data": _shown(run)}, status=202)
+        if parsed.callbacks and "callbacks" not in run:  # a journal from before callbacks does not store them, and does not say so
+            with contextlib.suppress(JournalAwayError, JournalRefusedError):
+                await background.journal.cancel(run["id"], None)
+            raise _no_callbacks("are not served: the journal is older than they are")
+        if run.get("pins"):
+            request[PINS] = run["pins"]  # of its conversation, which may be on another version
+        return _shown(run)
 
     def steps(self, run: Run) -> Steps:
         """Returns the steps of a run in its caller's connection whose flow may ask a person, or wait."""
@@ -97,7 +112,8 @@ class RunsApi:
         """Returns a run as the journal accepts it. `key`: the idempotency key."""
         given = json.dumps(parsed.input, separators=(",", ":"), sort_keys=True)
         caller = facts_of(request.headers, parsed.user, parsed.session)
-        of_request = json.dumps([given, caller.user, caller.session])
+        callbacks = [each.as_json() for each in parsed.callbacks]
+        of_request = json.dumps([given, caller.user, caller.session, *([callbacks] if callbacks else [])])
         trace = request.headers.get("traceparent")
         return {
             "id": run_id,
@@ -110,6 +126,7 @@ class RunsApi:
             "trigger": caller.trigger,
             "tags": tags_of(caller.tags),
             "headers": {"traceparent": trace[:128]} if trace else {},
+            **({"callbacks": callbacks} if callbacks else {}),
         }
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -215,6 +232,10 @@ class RunsApi:
 
     def _key_name(self, request: web.Request) -> str:
         return (self._keys.name_of(bearer(request)) if self._keys is not None else None) or ""
+
+
+def _no_callbacks(problem: str) -> HttpError:
+    return HttpError(501, "no_callbacks", f"`callbacks` {problem}", {"callbacks": problem})
 
 
 def _id(request: web.Request) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -19,7 +18,6 @@ from aiohttp.web_protocol import RequestHandler
 
 from dynamiq_runtime.activity import Activity
 from dynamiq_runtime.bodies import Bodies
-from dynamiq_runtime.connections import raise_file_limit
 from dynamiq_runtime.delivery import deliver, write
 from dynamiq_runtime.engine import Engine, PausedError
 from dynamiq_runtime.errors import HttpError, bad_request, from_aiohttp, not_served
@@ -35,6 +33,7 @@ from dynamiq_runtime.origins import Origins
 from dynamiq_runtime.ports import listen
 from dynamiq_runtime.relay import Relay
 from dynamiq_runtime.requests import parse_run_request, require_key
+from dynamiq_runtime.rows import PASSED_ON, PINS, ROW, ROW_HEADER, check_hop
 from dynamiq_runtime.run import Run
 from dynamiq_runtime.runs_api import RunsApi
 from dynamiq_runtime.segments import CallSegment
@@ -88,22 +87,13 @@ class Server:
         self._relay = Relay(settings.recorder, settings.app_id)
         self._runs = RunExecutor(settings, self._threads, self._metrics, self._traces, self._recording)
         self._activity = Activity()
-        self._background = None
+        self._durable = None
         if settings.journal is not None and keys is not None:
-            from dynamiq_runtime.background import BackgroundRuns
-            from dynamiq_runtime.journal import Journal
+            from dynamiq_runtime.durable import Durable
 
-            journal, most = Journal(settings.journal, settings.app_id), max(1, settings.concurrent_runs // 2)
-            self._background = BackgroundRuns(
-                journal,
-                self._runs,
-                self._threads,
-                self._activity,
-                (settings.pins, settings.flow_hash),
-                most=most,
-                timeout=settings.run_timeout,
-            )
-        self._runs_api = RunsApi(self._background, keys)
+            self._durable = Durable(settings, settings.journal, self._runs, self._threads, self._activity, self._metrics)
+        self._turns = self._durable.turns if self._durable is not None else None
+        self._runs_api = RunsApi(self._durable, keys)
         # As many bytes as the runs under way may have: any more would only wait for one of them.
         self._bodies = Bodies(max(settings.concurrent_runs, BODIES_LEAST) * settings.body_limit)
         self._uploads, self._origins = Uploads(), Origins(settings.origins)
@@ -138,14 +128,14 @@ class Server:
         """Becomes ready, and runs with `engine`."""
         self._engine = engine
         self._activity.begin()
-        if self._background is not None:
-            self._background.begin(engine)
+        if self._durable is not None:
+            self._durable.begin(engine)
 
     async def drain(self) -> None:
         """Reports not ready and waits for the runs in progress, at most the drain time. The remaining callers get an error."""
         self._draining = True
-        if self._background is not None:
-            self._background.drain()
+        if self._durable is not None:
+            self._durable.drain()
         # Kept connections are closed meanwhile: their callers only move to another pod once their connection has closed.
         if self._following is not None:
             self._following.cancel()
@@ -153,10 +143,12 @@ class Server:
         try:
             await asyncio.wait_for(self._activity.wait_until_none(), self._settings.drain)
         except TimeoutError:
-            if self._background is not None:
-                await self._background.hand_back()
+            if self._durable is not None:
+                await self._durable.runs.hand_back()
             log("runs were cut off: the drain time is over", level="warning", runs=self._activity.in_flight)
             self._threads.cut_off()
+            if self._turns is not None:
+                self._turns.cut_off()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LETS_GO):
                 while self._connections():  # noqa: ASYNC110 - the server does not report a connection that ended
@@ -166,8 +158,8 @@ class Server:
         """Refuses connections from now on, and sends the remaining traces and records."""
         if self._following is not None:
             self._following.cancel()
-        if self._background is not None:
-            await self._background.close()
+        if self._durable is not None:
+            await self._durable.close()
         await self._web.cleanup()
         await self._metrics_server.close()
         await self._relay.close()
@@ -195,6 +187,7 @@ class Server:
         return await self._relay.pass_on(request)
 
     async def _serve(self, request: web.Request, *, is_run: bool) -> web.StreamResponse:
+        check_hop(request, self._settings.app_id, self._settings.pins)
         verifies = self._verification.takes(request)
         if not verifies:
             if HEADER in request.headers:
@@ -214,16 +207,20 @@ class Server:
                 raise HttpError(503, "starting", "the workflow is being loaded: try again", retry_after=RETRY_AFTER)
             if parsed.background:
                 return await self._accept(request, parsed, is_run=is_run, verifies=verifies)
-            return await self._answered(request, parsed, self._engine, is_run=is_run, verifies=verifies)
+            here = partial(self._answered, request, parsed, self._engine, is_run=is_run, verifies=verifies)
+            if self._turns is None or verifies:
+                return await here()
+            return await self._turns.answered(request, parsed, here)
         finally:
             self._uploads.release(parsed.files)
 
     async def _accept(self, request: web.Request, parsed: RunRequest, *, is_run: bool, verifies: bool) -> web.Response:
-        if not is_run:
-            raise bad_request({"background": "is a field of POST /v1/runs"})
+        if not is_run and not parsed.is_async:
+            raise bad_request({"background": 'is a field of POST /v1/runs: send `execution_mode`: "async"'})
         if verifies:
             raise HttpError(403, "not_verified", "a smoke test has no runs in the background")
-        return await self._runs_api.accept(request, parsed)
+        run = await self._runs_api.accept(request, parsed)
+        return web.json_response({"data": run} if is_run else {"id": run["id"], "status": "accepted"}, status=202)
 
     async def _answered(
         self, request: web.Request, parsed: RunRequest, engine: Engine, *, is_run: bool, verifies: bool
@@ -341,52 +338,28 @@ class Server:
         return [] if self._web.server is None else self._web.server.connections
 
     async def _add_headers(self, request: web.Request, response: web.StreamResponse) -> None:
-        run = request.get(RUN)
+        run, passed_on = request.get(RUN), PASSED_ON in request
         if run is not None and run.began_running:
             response.headers[RUN_HEADER] = run.id
-        if self._settings.workflow_version:
+        if self._settings.workflow_version and not passed_on:
             response.headers[VERSION_HEADER] = self._settings.workflow_version
-        if self._settings.flow_hash:
+        if self._settings.flow_hash and not passed_on:
             response.headers[HASH_HEADER] = self._settings.flow_hash
+        if not passed_on and (row := self._row_of(request)) is not None:
+            response.headers[ROW_HEADER] = str(row)
         if hdrs.ORIGIN in request.headers:
             response.headers.update(self._origins.headers(request))
         if self._draining or self._standby.on:
             response.force_close()
             response.headers["Connection"] = "close"  # aiohttp has decided on this header already, and would close without announcing it
 
+    def _row_of(self, request: web.Request) -> int | None:
+        """Returns the row that an answer names: of the call's conversation, else of this pod's pins; None without conversations."""
+        if (row := request.get(ROW)) is not None or self._turns is None or request.path in PROBES:
+            return row
+        return self._turns.row_of(request.get(PINS, self._settings.pins))
+
 
 def _internal(error: Exception) -> HttpError:
     log("a request failed inside the runtime", level="error", error=type(error).__name__)
     return HttpError(500, "internal", "the runtime failed; its log says more")
-
-
-async def serve(settings: Settings, load: Callable[[], Engine], keys: AccessKeys | None) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. Raises PortError, and the errors of `load`."""
-    raise_file_limit()
-    server = Server(settings, keys)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    port, metrics_port = await server.start()
-    log(
-        "listening",
-        port=port,
-        metrics_port=metrics_port,
-        app=settings.app,
-        workflow_version=settings.workflow_version,
-        engine=settings.engine,
-    )
-    stopping = asyncio.ensure_future(stop.wait())
-    loading = asyncio.ensure_future(in_thread(load))
-    await asyncio.wait({stopping, loading}, return_when=asyncio.FIRST_COMPLETED)
-    if loading.done():
-        engine = loading.result()
-        server.begin(engine)
-        log("serving", port=port, nodes=engine.nodes)
-    if keys is not None and not len(keys):
-        log("there is no Access Key yet: every caller is refused", level="warning")
-    await stopping
-    log("draining", drain_seconds=settings.drain)
-    await server.drain()
-    await server.close()
-    log("stopped")

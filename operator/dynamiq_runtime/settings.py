@@ -29,7 +29,7 @@ class Settings:
     """The configuration of a server. Times are seconds, sizes bytes.
 
     `access_keys`: None for a public App. `pod_annotations`: None if it is never on standby. `recorder`: None if runs are not recorded.
-    `journal`: None if no runs in the background are served. `redaction`: None if their inputs and outputs are not recorded. `origins`: of
+    `journal`: None if no runs in the background are served. `callback_key`: None if no callbacks are served. `redaction`: None if their inputs and outputs are not recorded. `origins`: of
     pages that may call the App; `*` for every one.
     """
 
@@ -51,6 +51,7 @@ class Settings:
     traces: bool
     recorder: Recorder | None
     journal: Recorder | None
+    callback_key: Path | None
     redaction: Redaction | None
     pins: str | None
     origins: tuple[str, ...]
@@ -84,6 +85,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         traces=any(environment.get(f"OTEL_EXPORTER_OTLP_{signal}ENDPOINT") for signal in ("", "TRACES_")),
         recorder=_address(environment, "DYNAMIQ_RECORDER"),
         journal=_address(environment, "DYNAMIQ_JOURNAL"),
+        callback_key=Path(callback_key) if (callback_key := environment.get("DYNAMIQ_CALLBACK_KEY")) else None,
         redaction=_redaction(environment.get("DYNAMIQ_RUNS")),
         pins=environment.get("DYNAMIQ_PINS") or None,
         origins=tuple(environment.get("DYNAMIQ_ORIGINS", "").lower().split()),

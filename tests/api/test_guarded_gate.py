@@ -97,18 +97,17 @@ def scale(api: Api, deployment: Manifest, replicas: int, *, dry_run: bool = Fals
 
 
 PLAIN = names.pod_selector("chat")
+OF_PINS = {**PLAIN, names.PINS_LABEL: "0123abcd"}
 FINISHING = names.finishing_selector("chat", "0123abcd")
 
 
-@pytest.mark.parametrize(
-    "labels", [PLAIN, {**PLAIN, names.PINS_LABEL: "0123abcd"}, FINISHING], ids=["plain", "of strategy Switch", "that finishes runs"]
-)
+@pytest.mark.parametrize("labels", [PLAIN, OF_PINS, FINISHING], ids=["plain", "of strategy Switch", "that finishes runs"])
 def test_it_scales_an_apps_workload_from_0_to_1(api: Api, namespace: str, labels: dict[str, str]) -> None:
     asleep = made(api.create(workload(namespace, "chat", 0, **labels)))
     assert scale(gate(api), asleep, 1)["spec"]["replicas"] == 1
 
 
-@pytest.mark.parametrize("labels", [PLAIN, FINISHING], ids=["plain", "that finishes runs"])
+@pytest.mark.parametrize("labels", [PLAIN, OF_PINS, FINISHING], ids=["plain", "of strategy Switch", "that finishes runs"])
 @pytest.mark.parametrize(("before", "after"), [(0, 2), (1, 1), (1, 0), (5, 1), (3, 4)])
 def test_it_scales_no_app_otherwise(api: Api, namespace: str, before: int, after: int, labels: dict[str, str]) -> None:
     app = made(api.create(workload(namespace, "chat", before, **labels)))

@@ -106,10 +106,11 @@ def test_kubectl_shows_the_reason(kubectl: Kubectl, place: Place, way: str) -> N
 def test_each_role_does_what_it_is_for(api: Api, place: Place) -> None:
     here = in_namespace(place.namespace)
     rollback = row_manifest("back", here, asking(restores="older", message="prod is down"))
+    takes = row_manifest("take", here, asking(restores="older", takeSessions=True))
     deploy = row_manifest("forth", here, asking(workflowVersion="v1", config=ASKED["config"], hold=False))
     bypass = with_spec(bypass={"reason": "prod is down"})
     may = {
-        "otto": [rollback, approval_manifest(here, with_spec(purpose="Withdraw"))],
+        "otto": [rollback, takes, approval_manifest(here, with_spec(purpose="Withdraw"))],
         "bruno": [row_manifest("back", here, asking(restores="older"), bypass)],
         "dora": [
             rollback,

@@ -14,11 +14,14 @@ from dynamiq_operator.model.objects import Manifest
 from local.clusters import Cluster
 from tests.api.support.schema import writes
 from tests.api.support.schema.frozen import MESSAGES as FROZEN
-from tests.api.support.schema.rules import BASES, RULES, Rule
+from tests.api.support.schema.rules import BASES, Rule
+from tests.api.support.schema.rules import RULES as OTHER_RULES
+from tests.api.support.schema.session_rules import SESSION_RULES
 from tests.api.support.schema.writes import CHANGED, NEW, OF_THE_CLUSTER, Way, by_turns
 from tests.support.api import Answer, Api, fresh_namespace
 from tests.support.factories import asking, in_namespace, with_meta
 
+RULES = (*OTHER_RULES, *SESSION_RULES)
 MUTABLE = ("App", "Workflow", "DeployPolicy")
 
 

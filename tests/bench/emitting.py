@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dynamiq_runtime.engine import Report
-from dynamiq_runtime.server import serve
+from dynamiq_runtime.serving import serve
 from dynamiq_runtime.settings import from_environment
 
 SOURCE = {"id": "agent", "name": "Agent", "group": "agents", "type": "dynamiq.nodes.agents.Agent"}

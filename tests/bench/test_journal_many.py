@@ -153,7 +153,7 @@ async def _at_rest(journal: Process, uids: list[str]) -> tuple[float, int]:
         url, headers = f"{journal.url}/v1/apps/{uid}/claims", {"Authorization": f"Bearer token-{uid[:8]}-{pod}"}
         while True:
             async with client.post(url, headers=headers, json={"instance": "i", "free": 5, "held": 0, "wait": WAIT}) as answer:
-                assert await answer.json() == {"data": [], "next_seconds": 0}
+                assert (await answer.json())["data"] == []
             answered += 1
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=120)) as client:

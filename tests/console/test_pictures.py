@@ -52,6 +52,8 @@ SHOWN: dict[str, tuple[str, str]] = {
     "promote": ("Promote deployment", "App support will be made in"),
     "runs": ("Runs", "Succeeded"),
     "run": ("Run ", "summarize"),
+    "sessions": ("Sessions", "The same for invoice 2026-1192, please"),
+    "session": ("Session", "Invoice 2026-1187 was sent on 2 November"),
     "monitoring": ("Monitoring", "Did the deploy make it worse?"),
     "configuration": ("Access Keys", "mobile-app"),
     "triggers": ("Triggers", "none"),
@@ -89,6 +91,8 @@ def test_every_screen_shows_what_it_is_for(look: str, project: Portrait, page_as
             runs.dated(window.page, project.recorded)
         if screen == "question":
             runs.asking(window.page, project.recorded)
+        if screen == "sessions":
+            runs.conversing(window.page, project.recorded)
         page = window.goto(project.screens[screen])
         if screen == "question":
             page.get_by_role("button", name="Answer… refund").click()
@@ -114,7 +118,7 @@ def shows(page: Page, heading: str, text: str) -> None:
 
 def on_top(page: Page) -> Locator:
     dialog = page.get_by_role("dialog")
-    if re.search("/(deploy|promote|roll-back|review)$|/(history|runs)/", page.url):
+    if re.search(r"/(deploy|promote|roll-back|review)$|/(history|runs)/|\?session=", page.url):
         expect(dialog).to_be_visible()
         return dialog
     return page.locator("body")

@@ -27,7 +27,8 @@ LAID_OUT = ("color-contrast", "target-size", "scrollable-region-focusable")
 AS_ANOTHER = pytest.mark.long("a dialog of the same parts as another one, which make test lays out by this test")
 SHOWN = (
     *("deployments", "app", "history", "details of a row", "compare", "deploy", "deploy of a workflow", "roll back", "review", "promote"),
-    *("rollout", "runs", "run", "background run", "monitoring", "workflows", "workflow", "version", "configuration", "triggers", "trigger"),
+    *("rollout", "runs", "run", "background run", "sessions", "session", "monitoring"),
+    *("workflows", "workflow", "version", "configuration", "triggers", "trigger"),
     *("change of the configuration", "verified history", "Export", "Print", "Keys", "account", "new deployment", "new key"),
     *("revoked key", "suspension", "deletion", "rejection", "withdrawal of a rejection", "new trigger", "release", "no such page"),
 )

@@ -131,6 +131,7 @@ def expire_leases(journal: JournalStage) -> None:
     store = journal.store
     assert store is not None
     clock = store.clock
+    assert isinstance(clock, SteadyClock)
     store.clock = SteadyClock(lambda: clock() + 31_000_000, clock.of_leases)
 
 

@@ -103,8 +103,11 @@ EVERYTHING: Manifest = {
     },
     "journal": {
         "enabled": True,
+        "replicas": 16,
         **_component("journal", 15),
         "createNamespace": True,
+        "store": "sqlite",
+        "existingSecret": "journal-database-secret",
         "storage": {"size": "22Gi", "className": "storage-class-of-journal"},
     },
     "apps": {
@@ -130,7 +133,11 @@ OF_ALL_PODS: Manifest = {
         "priorityClassName": "class-of-all",
     },
 }
-ON_A_DATABASE: Manifest = {**EVERYTHING, "recorder": {**EVERYTHING["recorder"], "store": "postgresql"}}
+ON_A_DATABASE: Manifest = {
+    **EVERYTHING,
+    "recorder": {**EVERYTHING["recorder"], "store": "postgresql"},
+    "journal": {**EVERYTHING["journal"], "store": "postgresql"},
+}
 BY_DIGEST: Manifest = {
     "images": {
         "operator": {"digest": DIGEST.replace("d", "a")},

@@ -20,6 +20,7 @@ from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
 from dynamiq_operator.controller.background.holding import HoldWriter
 from dynamiq_operator.controller.background.open_runs import OpenRunsReader
+from dynamiq_operator.controller.background.placing import PlacementWriter
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.cached.denials import Denials
@@ -123,7 +124,8 @@ class Process:
         self.activity = ActivityReader(self.client.now, self.queue.add, self.metrics_port)
         self.comparisons = ComparisonReader(self.queue.add, self.recorder, self.clock)
         self.archive = ArchiveWriter(self.client, self.queue.add, self.recorder, self.clock)
-        self.open_runs = OpenRunsReader(self.queue.add, self.client.now, self.journal, self.clock)
+        self.placements = PlacementWriter(self.queue.add, self.journal, self.clock)
+        self.open_runs = OpenRunsReader(self.queue.add, self.client.now, self.journal, self.clock, hear=self.placements.hear)
         self.holds = HoldWriter(self.queue.add, self.journal, self.clock)
         self.verifying = VerificationReader(self.client, self.client.now, self.queue.add, lambda: FIRST_KEY)
         self.observer = Observer(
@@ -141,6 +143,7 @@ class Process:
             self.archive,
             self.open_runs,
             self.holds,
+            self.placements,
         )
         self.executor = Executor(fenced, self.cache, self.states, self.claims, self.election, lambda: FIRST_KEY, self.metrics)
         delivery = Delivery(ClusterAddresses(self.client, self.sinks_in).allowed, plain_http=True)

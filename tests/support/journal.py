@@ -17,7 +17,7 @@ from typing import Any
 
 import requests
 
-from dynamiq_recorder.identity.apps import Apps, Durable, KnownApp
+from dynamiq_recorder.identity.apps import Apps, Durable, KnownApp, Sessions
 from dynamiq_recorder.identity.pods import KnownPod, Pods
 from dynamiq_recorder.identity.rights import Rights
 from dynamiq_recorder.identity.tokens import Tokens, Unauthorized, User
@@ -62,6 +62,9 @@ class _Apps(Apps):
 
     def get(self, uid: str) -> KnownApp | None:
         return self._table.apps_by_uid.get(uid)
+
+    def with_sessions(self) -> list[KnownApp]:
+        return [each for each in self._table.apps_by_uid.values() if each.sessions is not None]
 
     async def read(self, namespace: str, name: str) -> KnownApp | None:
         return next((each for each in self._table.apps_by_uid.values() if (each.namespace, each.name) == (namespace, name)), None)
@@ -115,10 +118,16 @@ class Table(Identity):
     async def exists(self, app: KnownApp) -> bool:
         return app.uid in self.apps_by_uid
 
-    def add_app(self, place: Place, **durable: int) -> None:
+    def add_app(self, place: Place, *, sessions: Sessions | None = None, limits_egress: bool = False, **durable: Any) -> None:
         """Adds or changes an App. `durable`: fields of its limits, named as Durable's."""
         self.apps_by_uid[place.app_uid] = KnownApp(
-            place.app_uid, place.namespace, place.app, records_content=True, durable=Durable(**durable)
+            place.app_uid,
+            place.namespace,
+            place.app,
+            records_content=True,
+            durable=Durable(**durable),
+            sessions=sessions,
+            limits_egress=limits_egress,
         )
 
     def add_pod(self, token: str, place: Place) -> None:

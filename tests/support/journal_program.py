@@ -48,6 +48,7 @@ class Process:
     def __init__(self, stage: RecorderStage, folder: Path | None = None, *, anew: bool = False) -> None:
         self.stage, self.folder, self.anew = stage, folder or stage.folder, anew
         self.store = self.folder / "journal.db"
+        self.options = [f"--store=sqlite://{self.store}"]
         self.port, self.health_port, self.metrics_port = free_port(), free_port(), free_port()
         self.url = f"http://{HOST}:{self.port}"
         self.program: programs.Process | None = None
@@ -91,7 +92,7 @@ class Process:
         path = self.folder / "kubeconfig.yaml"
         path.write_text(yaml.safe_dump(kubeconfig(self.stage._server)))
         ports = [f"--port={self.port}", f"--health-port={self.health_port}", f"--metrics-port={self.metrics_port}"]
-        options = [f"--host={HOST}", *ports, f"--store=sqlite://{self.store}", f"--kubeconfig={path}"]
+        options = [f"--host={HOST}", *ports, *self.options, f"--kubeconfig={path}"]
         environment = {"PYTHONPATH": programs.ROOTS[0]} if self.anew else None
         self.program = programs.fork("dynamiq_recorder", "journal", *options, log=self.log, environment=environment)
         return self.program

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -10,13 +11,16 @@ from typing import Any
 
 import msgspec
 
-from dynamiq_recorder.journal import operations, waiting
+from dynamiq_recorder.journal import callbacks, operations, sessions, waiting
+from dynamiq_recorder.journal.callback import Callback, CallbackState, Delivery, Settled, size_of
+from dynamiq_recorder.journal.callbacks import of_run
 from dynamiq_recorder.journal.model import (
     MICROSECONDS,
     REJECTED,
     Asks,
     End,
     Limits,
+    NewCallback,
     NewEvent,
     NewQuestion,
     NewRun,
@@ -28,12 +32,15 @@ from dynamiq_recorder.journal.model import (
     State,
 )
 from dynamiq_recorder.journal.operations import Accepted, Claim
+from dynamiq_recorder.journal.placement import Placement, hash_of
 from dynamiq_recorder.journal.question import Input
 from dynamiq_recorder.journal.run import EVENT_SIZE, OPEN, RECORD, RUN_SIZE, Run
+from dynamiq_recorder.journal.sessions import Owned
 from dynamiq_recorder.journal.store import JournalStore
 from dynamiq_recorder.journal.tables import Work, unpacked
 from tests.support.journal import APP
 
+HOOK = "https://hooks.example.com/runs?key=secret"
 NOON = 1_796_212_800 * MICROSECONDS
 
 
@@ -54,7 +61,7 @@ class Kept:
     """A store and its clock. Each call is one transaction."""
 
     def __init__(self, store: JournalStore, clock: Clock) -> None:
-        self.store, self.clock, self.turns = store, clock, operations.Turns()
+        self.store, self.clock, self.turns = store, clock, store.turns
 
     def do(self, operation: Callable[[Work], Any]) -> Any:
         return self.store.commit(operation)[0]
@@ -108,6 +115,53 @@ class Kept:
     def unhold(self, reason: str = REJECTED, place: Place = APP) -> int:
         return int(self.do(partial(waiting.unhold, app_uid=place.app_uid, pins=place.pins, reason=reason))[0])
 
+    def whose(self, session: str = "s-1", place: Place = APP) -> Owned:
+        """Asks for a pod whose the conversation of an id is."""
+        owned: Owned = self.do(partial(sessions.whose, place=place, session=hash_of(session)))
+        return owned
+
+    def place_sessions(self, app_uid: str = APP.app_uid, **fields: Any) -> dict[str, int]:
+        """Places an App's conversations. Returns how many were moved, by pins."""
+        placement = msgspec.convert(fields, Placement)
+        digest = hashlib.sha256(repr(fields).encode()).hexdigest()[:16]
+        self.do(partial(sessions.put_placement, app_uid=app_uid, new=placement, digest=digest))
+        moved, more = Counter[str](), True
+        while more:
+            piece, more = self.do(partial(sessions.end_moved, app_uid=app_uid))
+            moved.update(piece)
+        return dict(moved)
+
+    def conversations(self, app_uid: str = APP.app_uid, warm: int = 300) -> dict[str, tuple[int, int]]:
+        """Returns how many conversations there are, and how many recent ones, by pins."""
+        return {each.pins: (each.sessions, each.recent) for each in self.store.conversations({app_uid: warm}, app_uid) if each.sessions}
+
+    def moved(self, app_uid: str = APP.app_uid) -> dict[str, int]:
+        """Returns how many conversations have left which pins."""
+        return {each.pins: each.moved for each in self.store.conversations({}, app_uid) if each.moved}
+
+    def called(self, *urls: str, place: Place = APP, **fields: Any) -> str:
+        """Accepts and ends a run with callbacks. Returns its id."""
+        run_id, fence = self.begun(place, callbacks=tuple(map(NewCallback, urls or (HOOK,))), **fields)
+        assert self.end(run_id, fence, place=place).callbacks == len(urls or (HOOK,))
+        return run_id
+
+    def claim_callbacks(self, free: int = 20, hosts: tuple[str, ...] = (), place: Place = APP) -> list[Callback]:
+        chosen: list[Callback] = self.do(partial(callbacks.claim, app_uid=place.app_uid, free=free, hosts=hosts))[0]
+        return chosen
+
+    def settle(self, of: Callback, run_id: str, status: int | None = None, error: str | None = None, **fields: Any) -> Settled | None:
+        """Reports a try of a claimed callback. `fields`: those of the result, `limits_egress`, and the chance of the next wait, 0.5."""
+        limits_egress, chance = fields.pop("limits_egress", False), fields.pop("chance", 0.5)
+        result = Delivery(run_id, of.n, of.tries, status, error, **fields)
+        operation = partial(callbacks.settle, app_uid=of.app_uid, results=[result], limits_egress=limits_egress, chance=lambda: chance)
+        outcomes: list[Settled | None] = self.do(operation)
+        return outcomes[0]
+
+    def callbacks_of(self, run_id: str, place: Place = APP) -> tuple[Callback, ...]:
+        shown = self.store.run(place.app_uid, run_id)
+        assert shown is not None
+        return shown.callbacks
+
     def event(self, run_id: str, kind: str) -> Any:
         """Returns the data of the last event of a type."""
         found = self.store.events(APP.app_uid, run_id, 0, 100_000)
@@ -145,6 +199,8 @@ class Kept:
 def _check(work: Work) -> None:
     runs = work.load("1 = 1")
     of = work.connection.all
+    kept = of("SELECT app_uid, pins, count(*) FROM session GROUP BY app_uid, pins")
+    assert sorted(kept) == sorted(of("SELECT app_uid, pins, sessions FROM session_tally WHERE sessions <> 0"))
     tally = Counter((run.app_uid, run.pins, run.state.value) for run in runs if run.state in OPEN)
     assert {line[:3]: line[3] for line in of("SELECT app_uid, pins, state, runs FROM tally WHERE runs <> 0")} == tally
     keys = Counter((run.app_uid, run.key_name) for run in runs if run.state in OPEN)
@@ -163,9 +219,9 @@ def _check(work: Work) -> None:
             range(1, run.last_event + 1)
         )
     assert dict(of("SELECT namespace, size FROM space WHERE size <> 0")) == dict(space)
-    kept = {run.key for run in runs}
-    for table in ("content", "part", "event", "question"):
-        assert {key for (key,) in of(f"SELECT DISTINCT run FROM {table}")} <= kept  # noqa: S608 - our own names
+    keys_of_runs = {run.key for run in runs}
+    for table in ("content", "part", "event", "question", "callback"):
+        assert {key for (key,) in of(f"SELECT DISTINCT run FROM {table}")} <= keys_of_runs  # noqa: S608 - our own names
 
 
 def _check_questions(work: Work, run: Run) -> None:
@@ -184,7 +240,12 @@ def _check_questions(work: Work, run: Run) -> None:
         for kind, data in of("SELECT type, data FROM event WHERE run = ?", (run.key,))
     )
     ((asking,),) = of("SELECT coalesce(sum(size), 0) FROM question WHERE run = ?", (run.key,))
-    assert run.size == RUN_SIZE + contents + events + run.parts_size + asking
+    called = of_run(work.connection, run.key)
+    callbacks = sum(size_of(NewCallback(each.url, each.token, each.metadata)) for each in called)
+    assert run.size == RUN_SIZE + contents + events + run.parts_size + asking + callbacks
+    for each in called:
+        assert (each.due is None, each.gives_up_at is None) == (run.is_open, run.is_open)
+        assert each.state is CallbackState.PENDING or each.lease_until is None
 
 
 def a_question(name: str = "ask:1", kind: Asks = Asks.HUMAN_FEEDBACK, **content: Any) -> NewQuestion:

@@ -123,16 +123,25 @@ class Server:
         return self.address(name)
 
 
-_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'schema_version'"
+_TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename NOT IN ('schema_version', 'meta')"
 
 
-def empty(address: str) -> None:
+def empty(address: str, schema: str = "public") -> None:
     """Deletes every line of a store's tables: a twentieth of the cost of a new database."""
     with psycopg.connect(address, autocommit=True) as raw:
-        tables = [psycopg.sql.Identifier(name) for (name,) in raw.execute(_TABLES)]
+        tables = [psycopg.sql.Identifier(schema, name) for (name,) in raw.execute(_TABLES, (schema,))]
         full = [table for table in tables if raw.execute(psycopg.sql.SQL("SELECT FROM {} LIMIT 1").format(table)).fetchone() is not None]
         if full:
             raw.execute(psycopg.sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(psycopg.sql.SQL(", ").join(full)))
+
+
+def connections(address: str) -> int:
+    """Returns how many connections others have to a database."""
+    with psycopg.connect(address, autocommit=True) as raw:
+        sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        line = raw.execute(sql).fetchone()
+        assert line is not None
+        return int(line[0])
 
 
 @contextlib.contextmanager

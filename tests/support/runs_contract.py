@@ -64,6 +64,38 @@ def _refused(name: str, field_name: str, value: Any, *, status: int = 400, code:
         yield Case(f"{name}, {path}", path=path, body=body, status=status, code=code, names=field_name)
 
 
+def _wrong_callback(names: str, **callback: Any) -> Iterator[Case]:
+    """Yields a callback that is refused by the name of its part, on both paths."""
+    for path in ("/", "/v1/runs"):
+        body = {"input": {}, "execution_mode": "async", "callbacks": [{"url": "https://b.example"}, callback]}
+        name = f"callback with {names} {str(callback.get(names))[:40]!r}, {path}"
+        yield Case(name, path=path, body=body, status=400, code="bad_request", names=f"callbacks.1.{names}")
+
+
+WRONG_URLS = (
+    *(
+        "http://a.example",
+        "a.example",
+        "https://user@a.example/",
+        "https://a.example/#part",
+        "https://a.example:0/",
+        "https://a.example:70000/",
+    ),
+    *("https://a.example\\@b.example/", "https://a .example/", "https://a.example/\n", "https://ä.example/", "https://a..example/"),
+    *("https://127.0.0.1/", "https://10.0.0.1:8443/", "https://169.254.169.254/latest", "https://[::1]/", "https://[::ffff:127.0.0.1]/"),
+    *(
+        "https://[64:ff9b::a00:1]/",
+        "https://[fd00::1]/",
+        "https://127.1/",
+        "https://2130706433/",
+        "https://0x7f.0.0.1/",
+        "https://0177.0.0.1/",
+    ),
+    *("https://a.example/" + "x" * 2048, ""),
+)
+"""Texts that are no URL of a callback."""
+
+
 def _without_journal(method: str, path: str) -> Case:
     """Returns a request that only a pod with a journal serves."""
     return Case(f"{method} {path}", method, path, status=501, code="no_journal", names="background")
@@ -119,12 +151,19 @@ CASES: tuple[Case, ...] = (
     *_both("error on a node's failure", body={"input": {"n": 1}, "error_on_node_failure": True}, reaches={"n": 1}),
     *_refused("no error on a node's failure", "error_on_node_failure", False, status=501, code="not_served"),
     Case("in the background", path="/v1/runs", body={"input": {}, "background": True}, status=501, code="no_journal", names="background"),
+    *_both("asynchronous", body={"input": {}, "execution_mode": "async"}, status=501, code="no_journal", names="background"),
     Case("in the background, /", body={"input": {}, "background": True}, status=400, code="bad_request", names="background"),
     *_both("not in the background", body={"input": {"n": 1}, "background": False}, reaches={"n": 1}),
     *_refused("stream in the background", "stream", True, background=True),
-    *_refused("asynchronous", "execution_mode", "async", status=501, code="not_served"),
     *_refused("unknown mode", "execution_mode", "later"),
-    *_refused("callbacks", "callbacks", [{"url": "https://a.example"}], status=501, code="not_served", execution_mode="async"),
+    *_both("callbacks", body={"input": {}, "execution_mode": "async", "callbacks": [{"url": "https://a.example"}]}, status=501, code="no_journal", names="background"),
+    Case("callbacks of a run in the background", path="/v1/runs", body={"input": {}, "background": True, "callbacks": [{"url": "https://a.example"}]}, status=501, code="no_journal", names="background"),
+    *(each for url in WRONG_URLS for each in _wrong_callback("url", url=url)),
+    *_wrong_callback("auth", url="https://a.example", auth={"type": "basic", "token": "t"}),
+    *_wrong_callback("auth", url="https://a.example", auth={"type": "bearer", "token": "two words"}),
+    *_wrong_callback("metadata", url="https://a.example", metadata=[1]),
+    *_wrong_callback("metadata", url="https://a.example", metadata={"text": "x" * 4096}),
+    *_wrong_callback("method", url="https://a.example", method="PUT"),
     *_refused("callbacks of a synchronous run", "callbacks", [{"url": "https://a.example"}]),
     *_refused("six callbacks", "callbacks", [{"url": "https://a.example"}] * 6, execution_mode="async"),
     *_refused("files as JSON", "files", [{"name": "a.txt"}]),
@@ -146,6 +185,8 @@ CASES: tuple[Case, ...] = (
     Case("form with a wrong bool", form=(UPLOAD[0], ("stream", "1")), status=400, code="bad_request", names="stream"),
     Case("form with input that is no JSON", form=(("input", "{"),), status=400, code="bad_request", names="input"),
     Case("form with a program", form=(*UPLOAD, ("files", "a.txt", b"\x7fELF" + b"\0" * 60)), status=400, code="bad_request", names="files[0]"),
+    *_both("form, asynchronous", form=(*UPLOAD, ("execution_mode", "async"), ("callbacks", '[{"url": "https://a.example"}]')), status=501, code="no_journal", names="background"),
+    *_both("form with callbacks that are no JSON", form=(*UPLOAD, ("execution_mode", "async"), ("callbacks", "[")), status=400, code="bad_request", names="callbacks"),
     Case("form in the background", form=(*UPLOAD, ("background", "true")), path="/v1/runs", status=501, code="no_journal", names="background"),
     # Browsers
     Case("preflight", "OPTIONS", key=None, headers=PREFLIGHT, status=204, sent={"Access-Control-Allow-Origin": ORIGIN, "Vary": "Origin"}),

@@ -30,6 +30,7 @@ VIEWER, READER = "token-of-viewer", "token-of-reader"
 MISSING = "there is no run with this id, or you may not see it"
 CANNOT_ANSWER = "you need the right to update apps/runcontents to answer"
 ALREADY = "approve:1 was answered by bo"
+NOT_ENDED = "the run has not ended: its callbacks are sent once it has"
 CANNOT_CANCEL = "you need the right to update apps/runs: you may only see the runs of this App"
 
 
@@ -73,6 +74,19 @@ def an_ended_run(**changed: Any) -> dict[str, Any]:
     ended = {"status": "failed", "state": "failed", "reason": "failed", "ended_at": "2026-11-24T12:00:03.000000Z", "last_sequence": 5}
     error = {"code": "node_failed", "message": "no such invoice", "details": {}}
     return a_run(**{"id": ENDED, **ended, "error": error, **changed})
+
+
+def a_callback(**changed: Any) -> dict[str, Any]:
+    """Returns a callback that is tried again, as the journal answers it."""
+    tried = {"n": 0, "host": "hooks.example.com", "state": "pending", "tries": 2, "status": 500, "error": "the receiver answered 500"}
+    times = {"last_at": "2026-11-24T12:00:08.000000Z", "next_at": "2026-11-24T12:00:38.000000Z"}
+    return model.RunCallback.model_validate({**tried, **times, **changed}).model_dump(mode="json")
+
+
+def conversations(*counts: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns counts of conversations by pins, as the journal answers them."""
+    last = {"recent": 0, "moved": 0, "last_turn": "2026-11-24T12:00:00.000000Z"}
+    return {"data": [{"pins": PINS, "sequence": None, "sessions": 1, **last, **each} for each in counts]}
 
 
 def a_question(**changed: Any) -> dict[str, Any]:
@@ -172,7 +186,9 @@ def answer(sent: Sent, prefix: str = "") -> Reply:
         return Reply()
     if re.fullmatch(r"/v1/apps/[^/]+/questions", path):
         return Reply(body=questions(*WAITING.values()))
-    matched = re.fullmatch(r"/v1/apps/[^/]+/runs(?:/([^/]+)(?:/(cancel|events|input|restart|release))?)?", path)
+    if re.fullmatch(r"/v1/apps/[^/]+/sessions", path):
+        return Reply(body=conversations())
+    matched = re.fullmatch(r"/v1/apps/[^/]+/runs(?:/([^/]+)(?:/(cancel|events|input|restart|release|callbacks))?)?", path)
     if matched is None:
         return problem(404, f"there is no {sent.method} {path}", "not_found")
     token = sent.headers.get(TOKEN_HEADER) or sent.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -185,6 +201,8 @@ def answer(sent: Sent, prefix: str = "") -> Reply:
         return Reply(body=events(run, int(sent.query.get("after", "0")), int(sent.query.get("limit", "500"))))
     if what == "input":
         return _answered(token, run, sent.body)
+    if what == "callbacks":
+        return _sent_again(token, run)
     if what in ("restart", "release"):
         return _moved(token, run, ("held", "queued") if what == "restart" else ("held",))
     return _canceled(token, run) if what == "cancel" else Reply(body={"data": _for(token, run)})
@@ -199,6 +217,14 @@ def _answered(token: str, run: Mapping[str, Any], body: Mapping[str, Any]) -> Re
     if len(left) == len(run["input_requests"]):
         return problem(404, "the run has no such question", "no_such_request")
     return Reply(body={"data": a_run(**{**run, **QUEUED_AGAIN, "questions_open": len(left), "input_requests": left})})
+
+
+def _sent_again(token: str, run: Mapping[str, Any]) -> Reply:
+    if token in (VIEWER, READER):
+        return problem(403, CANNOT_CANCEL, "forbidden")
+    if run["ended_at"] is None:
+        return problem(409, NOT_ENDED, "not_ended")
+    return Reply(body={"data": dict(run)})
 
 
 def _moved(token: str, run: Mapping[str, Any], states: tuple[str, ...]) -> Reply:

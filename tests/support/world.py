@@ -18,6 +18,7 @@ import orjson
 
 from dynamiq_operator.desired.access_keys import access_keys
 from dynamiq_operator.desired.base import CONFIG_MAP, ENDPOINT_SLICE, JOB, SECRET, SERVICE, ChildKey, is_ours, owner
+from dynamiq_operator.desired.callback_key import callback_key
 from dynamiq_operator.desired.drift import without_creation
 from dynamiq_operator.desired.evaluation import evaluation_key
 from dynamiq_operator.desired.flow import flow, is_flow
@@ -26,10 +27,11 @@ from dynamiq_operator.model import kinds, names, ownership
 from dynamiq_operator.model.base import API_VERSION
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.gates import GateState
-from dynamiq_operator.model.objects import App, Manifest, Row, Runtime, Unreadable, Version, format_time
+from dynamiq_operator.model.objects import App, Manifest, Meta, Row, Runtime, Unreadable, Version, format_time
 from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.children.access_keys import are_read
+from dynamiq_operator.plan.children.callback_key import is_read
 from dynamiq_operator.plan.children.variables import references_to_read
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import Ledger
@@ -46,7 +48,7 @@ from dynamiq_operator.plan.observed.pods import ObservedPod, ObservedPods
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.observed.rows import ObservedRows
 from dynamiq_operator.plan.observed.run_counts import RunCounts
-from dynamiq_operator.plan.observed.secrets import AccessKeys, KeysPresence, ObservedSecrets
+from dynamiq_operator.plan.observed.secrets import AccessKeys, CallbackKey, KeysPresence, ObservedSecrets
 from dynamiq_operator.plan.observed.sources import PinSources
 from dynamiq_operator.plan.observed.trial import ObservedTrial
 from dynamiq_operator.plan.observed.verification import EvaluationJob, EvaluationPod, ObservedVerification, VerificationProgress
@@ -198,7 +200,7 @@ class World(Objects):
                 dict(self.problems),
                 dict.fromkeys((*self.unlisted, *self.seen_before), "forbidden"),
             ),
-            secrets=ObservedSecrets(self._keys(app), self.gate_keys),
+            secrets=ObservedSecrets(self._keys(app), self.gate_keys, self._callback_key(app)),
             pods=ObservedPods(
                 tuple(ObservedPod.of(pod) for pod in self.pods if names.FINISHING_OF_LABEL not in pod["metadata"]["labels"]),
                 {pod["metadata"]["uid"]: self.activity[uid] for pod in self.pods if (uid := pod["metadata"]["uid"]) in self.activity},
@@ -374,6 +376,8 @@ class World(Objects):
                 self._create_flow(app, flow(app, wanted, text), wanted)
             case operations.CreateAccessKeys(app=app):
                 self._create(app, access_keys(app, "key"), "")
+            case operations.CreateCallbackKey(app=app):
+                self._create(app, callback_key(app, "key"), "")
             case operations.AnnotatePod(uid=uid, annotation=annotation, value=value):
                 (pod,) = (pod for pod in self.pods if pod["metadata"]["uid"] == uid)
                 pod["metadata"].setdefault("annotations", {})[annotation] = value
@@ -543,6 +547,13 @@ class World(Objects):
             return AccessKeys(KeysPresence.ABSENT)
         presence = KeysPresence.PRESENT if is_ours(secret, app) else KeysPresence.FOREIGN
         return AccessKeys(presence, secret["metadata"]["resourceVersion"], self.now)
+
+    def _callback_key(self, app: App | None) -> CallbackKey:
+        secret = self.objects.get((SECRET.api_version, SECRET.kind, names.callback_key(given.NAME)))
+        if app is None or secret is None or not is_read(app, self.workloads.values(), self.settings.journal):
+            return CallbackKey(KeysPresence.ABSENT)
+        presence = KeysPresence.PRESENT if is_ours(secret, app) else KeysPresence.FOREIGN
+        return CallbackKey(presence, Meta.of(secret).created)
 
     def _keys_of(self, child: ChildKey) -> frozenset[str] | None:
         raw = self.objects.get(("v1", *child))

@@ -59,8 +59,8 @@ RENDERINGS: dict[str, tuple[Manifest, tuple[str, ...], set[str]]] = {
         {*TOLD, f"StatefulSet{TRUSTED}", *KEPT},
     ),
     "on-a-database": (
-        {"recorder": {"enabled": True, "store": "postgresql"}},
-        ("manifests", "manifests/gate", "manifests/overlays/recorder-postgres", "manifests/journal"),
+        {"recorder": {"enabled": True, "store": "postgresql"}, "journal": {"store": "postgresql"}},
+        ("manifests", "manifests/gate", "manifests/overlays/recorder-postgres", "manifests/overlays/journal-postgres"),
         {*TOLD, f"Deployment{TRUSTED}", *KEPT},
     ),
     "before-1.36": ({"admission": {"mutating": False}, "gate": {"enabled": False}}, ("manifests/overlays/before-1.36",), set()),
@@ -119,9 +119,10 @@ def test_set_values_are_in_the_rendered_objects(helm: Helm, name: str) -> None:
         if not isinstance(each, bool) and not (each in numbers or str(each) in texts)
     ]
     if name == "everything":  # values for a database, with its number of replicas
-        wanting = [each for each in wanting if each[0] not in ("recorder.replicas", "recorder.existingSecret")]
+        of_databases = [f"{store}.{value}" for store in ("recorder", "journal") for value in ("replicas", "existingSecret")]
+        wanting = [each for each in wanting if each[0] not in of_databases]
     if name == "on-a-database":
-        wanting = [each for each in wanting if not each[0].startswith("recorder.storage.")]
+        wanting = [each for each in wanting if not each[0].startswith(("recorder.storage.", "journal.storage."))]
     assert wanting == []
 
 
@@ -215,7 +216,7 @@ def _nested(values: Mapping[str, object]) -> Manifest:
 
 
 OF_A_FEW = {
-    *("images.pullPolicy", "images.runtime.digest", "logLevel", "api.service.type", "recorder.store"),
+    *("images.pullPolicy", "images.runtime.digest", "logLevel", "api.service.type", "recorder.store", "journal.store"),
     *("apps.publicScheme", "apps.imagePolicy", "notifications.format"),
 }
 """Values that the schema restricts to a choice, or a form."""
@@ -235,7 +236,7 @@ def test_no_text_breaks_what_it_stands_in(helm: Helm, name: str) -> None:
         if not isinstance(value, str) or path in OF_A_FEW:
             return value
         if not path.startswith(
-            ("recorder.storage.", "recorder.existingSecret", "recorder.prices")
+            ("recorder.storage.", "recorder.existingSecret", "recorder.prices", "journal.storage.", "journal.existingSecret")
         ):  # of one store alone; and YAML in a text
             texts.append(f"<{path}>{STRANGE}")
         return f"<{path}>{STRANGE}"
@@ -267,6 +268,7 @@ def test_times_of_weeks_are_still_whole_seconds(helm: Helm) -> None:
         ({"operator": {"replica": 3}}, (), "additional properties 'replica' not allowed"),
         ({"operator": {"replicas": "three"}}, (), "/operator/replicas"),
         ({"recorder": {"store": "mysql"}}, (), "/recorder/store"),
+        ({"journal": {"store": "mysql"}}, (), "/journal/store"),
         ({"images": {"operator": {"digest": "latest"}}}, (), "/images/operator/digest"),
         ({"gate": {"extraEnv": [{"name": "POD_IPS", "value": "1"}]}}, (), "gate.extraEnv has POD_IPS, which the chart sets itself"),
         (

@@ -41,6 +41,37 @@ export const open = (parts: Partial<Schemas["BackgroundRun"]> = {}): Schemas["Ba
   ...parts,
 });
 
+/** A callback of it, which failed. */
+export const callback = (parts: Partial<Schemas["RunCallback"]> = {}): Schemas["RunCallback"] => ({
+  ...{ n: 0, host: "hooks.example.com", state: "failed", tries: 3, status: 500, error: null },
+  ...{ last_at: BEGAN, next_at: null },
+  ...parts,
+});
+
+/** A session of a list. */
+export const session = (parts: Partial<Schemas["SessionSummary"]> = {}): Schemas["SessionSummary"] => ({
+  ...(told("GET /v1/apps/{app_id}/sessions")[0] as Schemas["SessionSummary"]),
+  ...parts,
+});
+
+/** What was asked and answered in one turn. */
+export const message = (parts: Partial<Schemas["SessionMessage"]> = {}): Schemas["SessionMessage"] => ({
+  ...(told("GET /v1/apps/{app_id}/sessions/{session_id}/messages")[0] as Schemas["SessionMessage"]),
+  ...parts,
+});
+
+/** Sessions of one of some pages. */
+export const sessionPage = (data: Schemas["SessionSummary"][], page = 1, page_count = 1): Schemas["SessionPage"] => ({
+  data,
+  pagination: { page, page_size: 50, page_count, total_count: data.length, counted_to: 10_000 },
+});
+
+/** Messages, and where the next page begins. */
+export const messagePage = (data: Schemas["SessionMessage"][], next: string | null = null): Schemas["MessagePage"] => ({
+  data,
+  pagination: page([], next).pagination,
+});
+
 /** Those that have not ended, on one page. */
 export const openPage = (
   data: Schemas["BackgroundRun"][],

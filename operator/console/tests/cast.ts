@@ -33,6 +33,9 @@ export const READ_RUN = "GET /v1/runs/{run_id}";
 export const READ_METRICS = "GET /v1/apps/{app_id}/metrics";
 export const READ_VERDICTS = "GET /v1/apps/{app_id}/verdicts";
 export const READ_RUN_COMPARISON = "GET /v1/apps/{app_id}/deployments/{deployment_id}/comparison";
+export const READ_SESSIONS = "GET /v1/apps/{app_id}/sessions";
+export const READ_MESSAGES = "GET /v1/apps/{app_id}/sessions/{session_id}/messages";
+export const READ_CONVERSATIONS = "GET /v1/apps/{app_id}/conversations";
 export const READ_WORKFLOWS = "GET /v1/workflows";
 export const READ_WORKFLOW = "GET /v1/workflows/{workflow_id}";
 export const READ_VERSIONS = "GET /v1/workflows/{workflow_id}/versions";
@@ -334,6 +337,16 @@ export function runtimes(): Schemas["Runtime"][] {
   return [newest, { ...newest, id: uid(61), ...name, deprecated: true }];
 }
 
+/** Those of one row. */
+export const conversations = (
+  sequence = LIVE,
+  parts: Partial<Schemas["RowConversations"]> = {},
+): Schemas["RowConversations"] => ({
+  ...first(told(READ_CONVERSATIONS)),
+  ...{ sequence, row: { sequence, version: "v2" }, deployment_id: row(sequence).id },
+  ...parts,
+});
+
 export type Query = Record<string, string>;
 /** What is answered to calls, or how it follows from the query. A call with ids in the place of its braces comes first. */
 export type Answers = Record<string, unknown | ((query: Query) => unknown)>;
@@ -383,6 +396,12 @@ export const usual = (): Answers => ({
   ...answer(READ_METRICS, one(runs.metrics())),
   ...answer(READ_VERDICTS, one([runs.verdict(ROW)])),
   ...answer(READ_RUN_COMPARISON, one({ ...runs.comparison(), sentence: LONG })),
+  ...answer(READ_SESSIONS, runs.sessionPage([runs.session(), runs.session({ id: UNBROKEN, input: LONG })])),
+  ...answer(
+    READ_MESSAGES,
+    runs.messagePage([runs.message(), runs.message({ id: uid(72), output: { [UNBROKEN]: LONG } })]),
+  ),
+  ...answer(READ_CONVERSATIONS, { data: [conversations(), conversations(LIVE - 2, { sessions: 3, recent: 0 })] }),
   ...answer(READ_WORKFLOWS, some(workflows())),
   ...answer(READ_WORKFLOW, one(told(READ_WORKFLOW))),
   ...answer(READ_VERSIONS, some(versions())),

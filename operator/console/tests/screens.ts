@@ -1,6 +1,6 @@
 /** The screens of the console as a table: where each is, what it reads, and what it says where there is nothing, or the caller may not. */
 import * as cast from "./cast.ts";
-import { OPEN_RUN, READ_OPEN_RUN } from "./cast-runs.ts";
+import { messagePage, OPEN_RUN, READ_OPEN_RUN, sessionPage } from "./cast-runs.ts";
 import type { Call } from "./document.ts";
 
 const APP = `/console/apps/${cast.APP}`;
@@ -187,6 +187,24 @@ export const SCREENS: Screen[] = [
     shows: "node.started",
     barred: { answers: without("runs_score"), buttons: ["Cancel…"] },
     over: [OPEN_RUN.slice(0, 8), `${APP}/runs`],
+  },
+  {
+    name: "sessions",
+    path: `${APP}/sessions`,
+    reads: cast.READ_SESSIONS,
+    shows: "Where is my invoice?",
+    nothing: [
+      { answers: cast.answer(cast.READ_SESSIONS, sessionPage([])), says: "No session is recorded yet" },
+      { answers: cast.answer(cast.READ_SESSIONS, sessionPage([], 2)), says: "No more sessions", query: "?page=2" },
+    ],
+  },
+  {
+    name: "session",
+    path: `${APP}/sessions?session=s-1`,
+    reads: cast.READ_MESSAGES,
+    shows: "It is on its way.",
+    nothing: [{ answers: cast.answer(cast.READ_MESSAGES, messagePage([])), says: "Nothing is recorded of it" }],
+    over: ["s-1", `${APP}/sessions`],
   },
   {
     name: "monitoring",

@@ -48,7 +48,7 @@ class DeployRequest:
     """A deploy, in the fields of a row's spec. The operator completes those that are None.
 
     `restores`: a row's name. `config`, `promoted_from`: JSON data. `hold`: for a rollback; False to keep applying changes from Git.
-    `bypass_reason`: bypasses the guards; None to obey them.
+    `bypass_reason`: bypasses the guards; None to obey them. `take_sessions`: True to answer conversations of other versions, else None.
     """
 
     namespace: str
@@ -61,6 +61,7 @@ class DeployRequest:
     promoted_from: Mapping[str, Any] | None = None
     hold: bool | None = None
     bypass_reason: str | None = None
+    take_sessions: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,7 @@ def row_manifest(request: DeployRequest, claim: KeyClaim | None = None, name: st
         "message": request.message,
         "promotedFrom": request.promoted_from,
         "hold": request.hold,
+        "takeSessions": request.take_sessions or None,
         "bypass": {"reason": request.bypass_reason} if request.bypass_reason is not None else None,
     }
     return {
@@ -181,6 +183,8 @@ def previewed(
     `policy`: the operator's image policy, for an App whose status has none yet. Raises Refusal and kube.errors.ApiError.
     """
     draft = _draft(plan.row)
+    if plan.request.take_sessions and app.spec.sessions is None:
+        raise Refusal(no_sessions(app.meta.name), "takeSessions")
     warnings = _warnings(api, plan) if arriving is None else ()
     inputs = reads.read_inputs(api, app, rows, draft.spec, arriving)
     then = _completed(draft, app, rows, inputs, policy)
@@ -195,6 +199,11 @@ def previewed(
     preview = replace(preview, **guards.guards_of_preview(app, draft.spec), begins_hold=met.begins_hold, warnings=unread + preview.warnings)
     preview = guards.with_held_changes(preview, app, draft, [each.reason for each in preview.guards])
     return PreviewedDeploy(plan.request, plan.row, plan.claim, preview=preview, then=then, is_runtime_unread=inputs.is_runtime_unread)
+
+
+def no_sessions(app: str) -> str:
+    """Returns why a deploy of an App without `spec.sessions` takes no conversations."""
+    return f"{app} has no spec.sessions, so no conversation stays on its version: the live version answers all of them"
 
 
 def _draft(row: Manifest) -> Row:
@@ -272,7 +281,19 @@ def preview_in(met: Surroundings, then: Pinned, text: str | None, row: Manifest,
         asleep=is_asleep(app.status.as_json()),
         finishing=tuple((each.title, each.open_runs) for each in app.status.finishing),
         held=sum(each.held for each in app.status.finishing),
+        has_sessions=app.spec.sessions is not None,
+        takes_sessions=bool(row["spec"].get("takeSessions")),
+        pins=Pins.of(then).digest,
+        titles=_titles(app, live),
     )
+
+
+def _titles(app: App, live: Row | None) -> dict[str, str]:
+    """Returns the versions that may have open runs or conversations, by their pins, such as `v2 (#12)`."""
+    titles = {each.pins: each.title for each in app.status.finishing}
+    if live is not None and live.pinned is not None:
+        titles[Pins.of(live.pinned).digest] = f"{live.pinned.workflow_version} (#{live.sequence})"
+    return titles
 
 
 def _under_way(rows: RowHistory) -> str | None:

@@ -40,7 +40,7 @@ NOTED_MOST = 32
 TRIES = 20
 PAUSE = 0.25
 """Seconds between two tries at most. They are random, so the same two writers do not collide again."""
-ADDED = frozenset(("hold", "bypass_reason", "crossing", "origins"))
+ADDED = frozenset(("hold", "bypass_reason", "crossing", "origins", "take_sessions"))
 """Fields of requests that earlier versions did not have."""
 _NOTED_DIGITS = 16
 _NOTED = re.compile(rf"[0-9a-f]{{{_NOTED_DIGITS + 64}}}")

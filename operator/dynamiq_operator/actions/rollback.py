@@ -25,7 +25,7 @@ class RollbackRequest:
     """A rollback to `row` (its name or sequence), to the newest row that ran `version`, or else to the last good row.
 
     The new row has the older row's runtime, unless `runtime` names another. It has the live scaling; `with_config`: that of the older row.
-    A version that never ran is deployed as any other. `hold`, `bypass_reason`: as in a deploy.
+    A version that never ran is deployed as any other. `hold`, `bypass_reason`, `take_sessions`: as in a deploy.
     """
 
     namespace: str
@@ -37,6 +37,7 @@ class RollbackRequest:
     message: str | None = None
     hold: bool | None = None
     bypass_reason: str | None = None
+    take_sessions: bool | None = None
 
 
 def plan_rollback(api: Api, request: RollbackRequest) -> PreviewedDeploy:
@@ -66,7 +67,13 @@ def resolve(api: Api, app: App, request: RollbackRequest) -> DeployRequest:
         if request.with_config:
             raise Refusal(f"version {version} of {name} never ran, so it has no config: leave out --with-config")
         return DeployRequest(
-            namespace, name, version=version, runtime=request.runtime, message=request.message, bypass_reason=request.bypass_reason
+            namespace,
+            name,
+            version=version,
+            runtime=request.runtime,
+            message=request.message,
+            bypass_reason=request.bypass_reason,
+            take_sessions=request.take_sessions,
         )
     return DeployRequest(
         namespace,
@@ -77,6 +84,7 @@ def resolve(api: Api, app: App, request: RollbackRequest) -> DeployRequest:
         message=request.message,
         hold=request.hold,
         bypass_reason=request.bypass_reason,
+        take_sessions=request.take_sessions,
     )
 
 

@@ -1,4 +1,4 @@
-"""Reads background runs from the journal and prints them: open ones as a table, and one with its events."""
+"""Reads background runs and conversations from the journal and prints them: open ones as a table, and one run with its events."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from dynamiq_operator.actions.refusals import Refusal
 from dynamiq_operator.cli import run_arguments
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.output import Table, indented, safe
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 COLUMNS = ("RUN", "ACCEPTED", "STATUS", "ROW", "NODE", "ATTEMPTS")
 WIDE = ("KEY", "TRIGGER", "SESSION", "USER", "TAGS")
 EVENTS = ("SEQ", "TIME", "EVENT", "NODE")
+CALLBACKS = ("CALLBACK", "HOST", "STATE", "TRIES", "NEXT", "LAST")
+CONVERSATIONS = ("ROW", "OPEN", "RECENT", "MOVED", "LAST TURN")
 EVENTS_MOST = 500
 """Events of a request."""
 OPEN = ("open", "true")
@@ -35,7 +38,9 @@ COUNT_WITHIN, COUNT_LATE = 5.0, 0.3
 
 
 class OpenRuns:
-    """The number of an App's open background runs and questions, counted in a thread while a preview is made. It is unknown if that fails.
+    """The open background runs, questions and conversations of an App, counted in a thread while a preview is made.
+
+    They are unknown if that fails.
 
     `namespace`: of the App, if it is not the command's own. `late`: seconds that the preview waits for the number.
     """
@@ -62,11 +67,17 @@ class OpenRuns:
             journal = RecorderClient(context, JOURNAL, within=COUNT_WITHIN)
             journal.reach()
             _, raw = context.api.exchange("GET", path, headers={}, within=COUNT_WITHIN)
-            app = path_of(json.loads(raw)["metadata"]["uid"])
+            manifest = json.loads(raw)
+            app = path_of(manifest["metadata"]["uid"])
             runs = journal.count(f"{app}/runs", [OPEN])
             self._count = view.OpenRunCount(runs)
+            now, questions, conversations = datetime.now(UTC), None, None
+            if manifest["spec"].get("sessions") is not None:
+                conversations = journal.request("GET", f"{app}/sessions")
+                self._count = view.OpenRunCount.read(runs, questions, now, conversations)
             if runs:
-                self._count = view.OpenRunCount.read(runs, journal.request("GET", f"{app}/questions", FIRST), datetime.now(UTC))
+                questions = journal.request("GET", f"{app}/questions", FIRST)
+                self._count = view.OpenRunCount.read(runs, questions, now, conversations)
         except NotInstalled:
             self._is_installed = False
         except Exception:
@@ -105,12 +116,51 @@ def show(context: CommandContext) -> int:
     context.out.lines(f"{name:<10} {safe(value)}" for name, value in details if value not in (None, "", UNKNOWN))
     for request in run.get("input_requests") or ():
         context.out.lines(["", *map(safe, view.request_lines(request))])
+    context.out.lines(_callbacks(context, run))
     shown = [[*map(safe, view.event_cells(each))] for each in events if view.is_shown(each)]
     context.out.lines(["", *Table(EVENTS, shown, context.out, cut="NODE").lines()])
     if len(shown) < len(events):
         context.out.lines(["", f"{len(events) - len(shown)} events with parts of texts are left out: -o json has them"])
     if options.content:
         context.out.lines(_contents(run))
+    return 0
+
+
+def send_again(context: CommandContext) -> int:
+    """Has the callbacks of an ended run sent again, all or the one of `--send-again`, and prints them; returns the exit code."""
+    options = context.options
+    journal = RecorderClient(context, JOURNAL)
+    number = options.send_again if options.send_again >= 0 else None
+    run = journal.change(f"{journal.app(options.app)}/runs/{options.run}", "callbacks", {"n": number})
+    if not run["callbacks"]:
+        raise Refusal(f"nothing was sent: run {run['id']} has no callbacks")
+    if not context.print_data(run):
+        count = len(run["callbacks"]) if number is None else 1
+        context.err.lines([f"{view.counted(count, 'callback')} of {safe(run['id'])} {'is' if count == 1 else 'are'} sent again"])
+        context.out.lines(_callbacks(context, run))
+    return 0
+
+
+def _callbacks(context: CommandContext, run: view.Data) -> Iterator[str]:
+    """Yields the callbacks of a run as a table; nothing if it has none. A journal of the version before knows none."""
+    if callbacks := run.get("callbacks"):
+        yield ""
+        cells = [[*map(safe, view.callback_cells(each, has_ended=run["ended_at"] is not None))] for each in callbacks]
+        yield from Table(CALLBACKS, cells, context.out, cut="LAST", status="STATE").lines()
+
+
+def show_conversations(context: CommandContext) -> int:
+    """Prints the open conversations of an App by the row that answers them; returns the exit code."""
+    options = context.options
+    journal = RecorderClient(context, JOURNAL)
+    counts = sorted(journal.data(f"{journal.app(options.app)}/sessions"), key=lambda each: -(each["sequence"] or 0))
+    if context.print_data(counts, (safe(each["pins"]) for each in counts)):
+        return 0
+    if not counts:
+        context.err.lines([f"no conversation of {safe(options.app)} is open"])
+        return 0
+    rows = _rows(context)
+    context.out.lines(Table(CONVERSATIONS, [[*map(safe, view.conversation_cells(each, rows))] for each in counts], context.out).lines())
     return 0
 
 

@@ -39,6 +39,15 @@ def add_runtime(command: parsing.Parser) -> None:
     command.add_argument("--runtime", help="Runtime to run on (default: the live row's)")
 
 
+def add_take_sessions(command: parsing.Parser) -> None:
+    command.add_argument(
+        "--take-sessions",
+        action="store_true",
+        help="of an App with spec.sessions: once the row is live, it answers conversations that began before on other versions, too"
+        " (default: each stays on its version until nobody continues it)",
+    )
+
+
 def add_deploy_flags(command: parsing.Parser) -> None:
     command.add_argument("-m", "--message", help="reason, kept in the history")
     parsing.add_preview_flags(command)

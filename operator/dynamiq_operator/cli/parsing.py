@@ -9,6 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
+from dynamiq_operator.model.journal import CALLBACKS_MOST
+
 PROG = "kubectl dynamiq"
 EXITS = "exit codes: 0 done, 1 it failed or was refused, 2 wrong usage, 130 interrupted"
 NO_OP_EXITS = "exit codes: 0 done, or done already, 1 it failed or was refused, 2 wrong usage, or no terminal and no --yes, 130 interrupted"
@@ -165,6 +167,10 @@ def version_to_restore(text: str) -> str:
 
 def count(text: str) -> int:
     return _whole(text, 1, 1000)
+
+
+def callback(text: str) -> int:
+    return _whole(text, 0, CALLBACKS_MOST - 1)
 
 
 def seconds(least: int, most: int) -> Callable[[str], int]:

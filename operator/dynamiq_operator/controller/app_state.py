@@ -13,6 +13,7 @@ from dynamiq_operator.controller.background.activity import KeptActivity
 from dynamiq_operator.controller.background.archiving import KeptArchive
 from dynamiq_operator.controller.background.comparisons import KeptComparison
 from dynamiq_operator.controller.background.holding import KeptHolds
+from dynamiq_operator.controller.background.placing import KeptPlacing
 from dynamiq_operator.controller.background.verifying import KeptSmokeTest
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.base import ChildKey
@@ -22,7 +23,7 @@ from dynamiq_operator.model.objects import Row
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
 from dynamiq_operator.plan.observed.run_counts import RunCounts
-from dynamiq_operator.plan.observed.secrets import AccessKeys
+from dynamiq_operator.plan.observed.secrets import AccessKeys, CallbackKey
 
 CachedKeys = dict[ChildKey, tuple[frozenset[str] | None, float]]
 """The keys of an object, None if it is missing, and the monotonic time at which they were read."""
@@ -81,6 +82,9 @@ class AppState:
     """Why the Secret of Access Keys was read last: a new pointer makes it be read again."""
     access_keys_since: tuple[str, datetime] | None = None
     """The resourceVersion of the Secret of Access Keys that was observed last, and when it was observed first."""
+    callback_key: CallbackKey | None = None
+    callback_key_generation: int = 0
+    """The App's generation when the Secret of the key for callbacks was read last."""
     gate_keys: str | None = None
     """The version of the Access Keys whose digests the gate has; empty if it has none, None if that is unread."""
     referenced_keys: CachedKeys = field(default_factory=dict)
@@ -100,6 +104,9 @@ class AppState:
 
     holds: KeptHolds = field(default_factory=KeptHolds)
     """The calls of the journal about open runs of rejected versions."""
+
+    placing: KeptPlacing = field(default_factory=KeptPlacing)
+    """The calls of the journal about where its conversations belong."""
 
     finishing_rows: dict[str, tuple[Row | None, datetime]] = field(default_factory=dict)
     """For labels of pins with open runs: their newest row, None if there is none, and when it was searched for."""
@@ -122,7 +129,7 @@ class AppState:
 
     def stop_reads(self) -> None:
         """Ends what is read in the background."""
-        for kept in (self.activity, self.comparison, self.archive, self.verification, self.holds):
+        for kept in (self.activity, self.comparison, self.archive, self.verification, self.holds, self.placing):
             kept.stop()
 
     def keep_problem(self, key: ChildKey, problem: ChildProblem, now: float) -> None:
@@ -183,5 +190,5 @@ class AppStates:
             self.drop(app)
 
     def invalidate(self, app: AppKey) -> None:
-        """Drops what no watch updates: the Access Keys in the App's Secret, and their version at the gate."""
-        self.of(app).access_keys = self.of(app).gate_keys = None
+        """Drops what no watch updates: the keys in the App's Secrets, and their version at the gate."""
+        self.of(app).access_keys = self.of(app).gate_keys = self.of(app).callback_key = None

@@ -17,6 +17,7 @@ from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
 from dynamiq_operator.controller.background.holding import HoldWriter
 from dynamiq_operator.controller.background.open_runs import OpenRunsReader
+from dynamiq_operator.controller.background.placing import PlacementWriter
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.cached.denials import Denials
@@ -92,10 +93,11 @@ async def run(options: OperatorOptions) -> None:
         ArchiveWriter(client, queue.add, _recorder(options)) as archive,
         VerificationReader(client, client.now, queue.add, lambda: secrets.token_urlsafe(32)) as verifying,
         HoldWriter(queue.add, _journal(options)) as holds,
+        PlacementWriter(queue.add, _journal(options)) as placements,
         contextlib.AsyncExitStack() as stack,
     ):
         cache, states = Cache(gate_namespace), AppStates()
-        open_runs = OpenRunsReader(queue.add, client.now, _journal(options))
+        open_runs = OpenRunsReader(queue.add, client.now, _journal(options), hear=placements.hear)
         queue.close()  # until this replica leads
         namespaces = frozenset(options.namespaces) or None
         gateway_api = GatewayApi(client)
@@ -110,7 +112,7 @@ async def run(options: OperatorOptions) -> None:
         gate_keys = GateKeys(fenced, cache, denials, gate_namespace, namespaces)
         observer = Observer(
             *(client, cache, options.settings, claims, gateway_api, states, election, denials),
-            *(activity, comparisons, verifying, archive, open_runs, holds),
+            *(activity, comparisons, verifying, archive, open_runs, holds, placements),
         )
         metrics = OperatorMetrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
         metrics.registry.register(LiveRows(cache, lambda: election.leads))

@@ -98,7 +98,7 @@ SELECTOR = frozenset({".spec.selector", ".spec.selector.matchLabels"})
 """Maps that must have no extra key: with one, a Service finds no pod and a budget guards none."""
 
 CHILD_KINDS = (
-    ChildKind(SERVICE, service.service, closed=SELECTOR, is_edit=service.is_edit),
+    ChildKind(SERVICE, service.service, removable=True, closed=SELECTOR, is_edit=service.is_edit),
     ChildKind(INGRESS, ingress.ingress, removable=True, serves_hostname=True, prunes_spec=True),
     ChildKind(
         HTTP_ROUTE,

@@ -31,7 +31,7 @@ class WorkloadInputs:
     `label`: the pins label of strategy Switch, empty for the one workload of strategy Rolling. `pins`: None if unknown; then it stays as
     observed. `key_note`, `served_note`, `room_note`: its notes on the Access Keys, on when it served, and on the room made for its pods.
     `row_note`: the row of its template, where variables wait for a row. `replicas`: used at its creation only. `recorder`,
-    `journal`: their URLs, for a new template. `renewed`: True to make a new template although its inputs are the same. `app`: the App with the variables
+    `journal`: their URLs, for a new template. `callbacks`: True if its pods mount the key for callbacks. `renewed`: True to make a new template although its inputs are the same. `app`: the App with the variables
     of the template, where they differ from those that the App asks for now. `finishes`: True if no caller reaches its pods: they only finish
     background runs.
     """
@@ -47,6 +47,7 @@ class WorkloadInputs:
     replicas: int = 1
     recorder: str | None = None
     journal: str | None = None
+    callbacks: bool = False
     renewed: bool = False
     app: App | None = None
     finishes: bool = False
@@ -62,6 +63,7 @@ class Inputs:
     autoscaler scales; `scale`: its limits. `guarded`: the pins label of the pods that the disruption budget counts.
     `verifies`: True if the operator and a Job call new pods before callers reach them.
     `finishes`: True if pods only finish background runs, now or soon.
+    `turns`: the labels of pins whose pods are reached by turns of conversations, each through a Service of its own.
     `schedules`: each trigger that is to run on a schedule, by the name of its CronJob.
     """
 
@@ -79,6 +81,7 @@ class Inputs:
     schedules: Mapping[str, Trigger] = field(default_factory=dict)
     verifies: bool = False
     finishes: bool = False
+    turns: tuple[str, ...] = ()
 
 
 def hold_of(pinned: Pinned | None) -> int:

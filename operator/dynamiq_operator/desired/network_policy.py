@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dynamiq_operator.desired.base import NETWORK_POLICY, child
-from dynamiq_operator.desired.exposure import HTTP, METRICS_PORT
+from dynamiq_operator.desired.exposure import HTTP, METRICS_PORT, SERVICE_PORT
 from dynamiq_operator.desired.inputs import Inputs
 from dynamiq_operator.model import names
 from dynamiq_operator.model.network import Egress, Protocol
@@ -37,10 +37,10 @@ def network_policy(inputs: Inputs) -> list[Manifest]:
         spec["policyTypes"].append("Ingress")
         verifying = [_operator(inputs.settings), {"podSelector": {"matchLabels": names.evaluation_labels(app.meta.name)}}]
         callers = [*(verifying if inputs.verifies else []), *(peer.as_json() for peer in network.ingress_from)]
-        spec["ingress"] = [_calls(app, callers), _metrics(inputs.settings)]
+        spec["ingress"] = [_calls(app, [*callers, *_own_pods(app)]), _metrics(inputs.settings)]
     if network.egress is not None:
         spec["policyTypes"].append("Egress")
-        spec["egress"] = [_dns(), *_stores(app, inputs.settings), *map(_rule, network.egress)]
+        spec["egress"] = [_dns(), *_stores(app, inputs.settings), *_hops(app), *map(_rule, network.egress)]
     made = [child(app, NETWORK_POLICY, names.network_policy(app.meta.name), spec=spec)]
     if not inputs.finishes:
         return made
@@ -54,6 +54,17 @@ def _calls(app: App, callers: Iterable[dict[str, Any]]) -> dict[str, Any]:
     """Allows calls by the port's name: during a deploy, pods of two runtimes may have two numbers for it."""
     triggers = {"podSelector": {"matchLabels": {names.TRIGGER_OF_LABEL: app.meta.name}}}
     return {"from": [triggers, *callers], "ports": [{"protocol": Protocol.TCP.value, "port": HTTP}]}
+
+
+def _own_pods(app: App) -> list[dict[str, Any]]:
+    """Selects the App's pods, which send turns of conversations to each other; nothing for an App without them."""
+    return [{"podSelector": {"matchLabels": names.pod_selector(app.meta.name)}}] if app.spec.sessions is not None else []
+
+
+def _hops(app: App) -> list[dict[str, Any]]:
+    """Allows these turns to leave a pod. Network plugins match the pod's port or the Service's."""
+    ports = [{"protocol": Protocol.TCP.value, "port": port} for port in (HTTP, SERVICE_PORT)]
+    return [{"to": peers, "ports": ports}] if (peers := _own_pods(app)) else []
 
 
 def _metrics(settings: Settings) -> dict[str, Any]:

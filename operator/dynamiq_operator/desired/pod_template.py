@@ -44,6 +44,11 @@ POD_FOLDER = "/etc/dynamiq/pod"
 
 RECORDER_FOLDER = "/var/run/secrets/dynamiq/recorder"
 JOURNAL_FOLDER = "/var/run/secrets/dynamiq/journal"
+CALLBACK_FOLDER = "/var/run/secrets/dynamiq/callback"
+CALLBACK_ENTRY = "key"
+"""The entry of the Secret with the key for callbacks, and the name of its file in pods."""
+CALLBACK_KEY = "callback-key"
+"""The name of the volume with the key for callbacks."""
 TOKEN_SECONDS = 3600
 """Seconds of validity of a pod's tokens for recorder and journal. The kubelet renews them long before."""
 
@@ -56,15 +61,18 @@ def pod_template(
     recorder: str | None = None,
     journal: str | None = None,
     *,
+    callbacks: bool = False,
     finishes: bool = False,
 ) -> dict[str, Any]:
     """Returns the template of these pins, labelled with the digest of its inputs and, under strategy Switch, with the pins.
 
     `recorder`: the URL to which its pods send their runs. `journal`: the URL from which those of a private App take background runs.
-    Neither is an input: installing, moving or removing a recorder or journal restarts no pod. `finishes`: True for pods that only finish
+    `callbacks`: True if pods with a journal mount the key for callbacks. None of these is an input: installing, moving or removing a
+    recorder or journal restarts no pod, and neither does the key. `finishes`: True for pods that only finish
     background runs, which nothing that selects the App's pods may find.
     """
     journal = journal if app.spec.is_private else None
+    callbacks = callbacks and journal is not None
     drain = DEFAULT_DRAIN_SECONDS if pins.runtime.drain_seconds is None else pins.runtime.drain_seconds
     of_pins = {names.PINS_LABEL: label} if label else {}
     own = names.finishing_labels(app.meta.name) if finishes else names.labels(app.meta.name)
@@ -79,7 +87,7 @@ def pod_template(
             "shareProcessNamespace": True,
             "terminationGracePeriodSeconds": PRE_STOP_SECONDS + drain + EXIT_SECONDS,
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [_container(app, pins, drain, recorder, journal, tells_standby=tells_standby)],
+            "containers": [_container(app, pins, drain, recorder, journal, callbacks=callbacks, tells_standby=tells_standby)],
             "volumes": [
                 {"name": "flow", "configMap": {"name": names.flow(app.meta.name, pins.flow)}},
                 *([{"name": "access-keys", "secret": {"secretName": names.access_keys(app.meta.name)}}] if app.spec.is_private else []),
@@ -87,6 +95,7 @@ def pod_template(
                 *([_OWN_ANNOTATIONS] if tells_standby else []),
                 *([_token("recorder", RECORDER_AUDIENCE)] if recorder is not None else []),
                 *([_token("journal", JOURNAL_AUDIENCE)] if journal is not None else []),
+                *([_callback_key(app)] if callbacks else []),
             ],
         },
     }
@@ -105,6 +114,11 @@ def journal_of(template: Mapping[str, Any]) -> str | None:
 def checks_keys(template: Mapping[str, Any]) -> bool:
     """Returns True if pods of this template require an Access Key."""
     return any(each.get("name") == "access-keys" for each in template["spec"].get("volumes") or ())
+
+
+def signs_callbacks(template: Mapping[str, Any]) -> bool:
+    """Returns True if pods of this template mount the key for callbacks."""
+    return any(each.get("name") == CALLBACK_KEY for each in template["spec"].get("volumes") or ())
 
 
 def access_of(template: Mapping[str, Any]) -> Access:
@@ -151,7 +165,14 @@ def _token(name: str, audience: str) -> dict[str, Any]:
     return {"name": name, "projected": {"sources": [{"serviceAccountToken": token}]}}
 
 
-def _container(app: App, pins: Pins, drain: int, recorder: str | None, journal: str | None, *, tells_standby: bool) -> dict[str, Any]:
+def _callback_key(app: App) -> dict[str, Any]:
+    """Returns the volume of the key for callbacks. Pods start without it."""
+    return {"name": CALLBACK_KEY, "secret": {"secretName": names.callback_key(app.meta.name), "optional": True}}
+
+
+def _container(
+    app: App, pins: Pins, drain: int, recorder: str | None, journal: str | None, *, callbacks: bool, tells_standby: bool
+) -> dict[str, Any]:
     runtime = pins.runtime
     port = runtime.port or DEFAULT_PORT
     # A runtime that answers callers on the port of metrics could not start; its metrics are then read by Prometheus alone.
@@ -182,12 +203,13 @@ def _container(app: App, pins: Pins, drain: int, recorder: str | None, journal: 
             {"name": HTTP, "containerPort": port, "protocol": "TCP"},
             {"name": METRICS, "containerPort": metrics, "protocol": "TCP"},
         ],
-        # The recorder's variables come after, and the journal's last: reordering would change the template and restart pods.
+        # The recorder's variables come after, then the journal's: reordering would change the template and restart pods.
         "env": [
             *settings,
             *(_variable(each) for each in sorted(app.spec.variables, key=lambda each: each.name)),
             *_recording(app, pins, recorder),
             *_background(pins, recorder, journal),
+            *([_literal("DYNAMIQ_CALLBACK_KEY", f"{CALLBACK_FOLDER}/{CALLBACK_ENTRY}")] if callbacks else []),
         ],
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_SECONDS}}},
@@ -203,6 +225,7 @@ def _container(app: App, pins: Pins, drain: int, recorder: str | None, journal: 
             *([{"name": "pod", "mountPath": POD_FOLDER, "readOnly": True}] if tells_standby else []),
             *([{"name": "recorder", "mountPath": RECORDER_FOLDER, "readOnly": True}] if recorder is not None else []),
             *([{"name": "journal", "mountPath": JOURNAL_FOLDER, "readOnly": True}] if journal is not None else []),
+            *([{"name": CALLBACK_KEY, "mountPath": CALLBACK_FOLDER, "readOnly": True}] if callbacks else []),
         ],
         "resources": _resources(pins),
         **_probes(runtime),

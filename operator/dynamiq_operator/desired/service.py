@@ -1,14 +1,16 @@
-"""Builds the Service through which callers and routes reach the pods of an App."""
+"""Builds the Service through which callers and routes reach the pods of an App, and those by which turns of conversations do."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from dynamiq_operator.desired import managed_fields
 from dynamiq_operator.desired.base import SERVICE, child
 from dynamiq_operator.desired.exposure import HTTP, SERVICE_PORT
 from dynamiq_operator.desired.inputs import Inputs
-from dynamiq_operator.desired.pin_labels import pod_selector
+from dynamiq_operator.desired.pin_labels import pod_selector, selected_pins
 from dynamiq_operator.model import names
-from dynamiq_operator.model.objects import Manifest
+from dynamiq_operator.model.objects import App, Manifest
 
 _SELECTOR = ".spec.selector"
 
@@ -22,12 +24,22 @@ def is_edit(_manifest: Manifest, observed: Manifest, path: str) -> bool:
 
 
 def service(inputs: Inputs) -> list[Manifest]:
-    """Returns the Service, which every App has. Kubernetes copies its labels to its EndpointSlices."""
+    """Returns the Service, which every App has, and one for turns on each of some pins. Kubernetes copies labels to EndpointSlices."""
     app = inputs.app
-    spec = {
+    labels = {names.ENDPOINTS_LABEL: names.WATCHED_ENDPOINTS} if inputs.watches_endpoints else {}
+    own = child(app, SERVICE, names.service(app.meta.name), labels=labels, spec=_spec(app, inputs.selected))
+    return [own, *(child(app, SERVICE, names.turns(app.meta.name, pins), spec=_spec(app, pins)) for pins in inputs.turns)]
+
+
+def turns_of(app: App, observed: Manifest) -> str | None:
+    """Returns the pins of a Service for turns, by their label; None if it is another Service."""
+    pins = selected_pins(observed["spec"].get("selector") or {})
+    return pins if pins and observed["metadata"]["name"] == names.turns(app.meta.name, pins) else None
+
+
+def _spec(app: App, selected: str) -> dict[str, Any]:
+    return {
         "type": "ClusterIP",
-        "selector": pod_selector(app.meta.name, inputs.selected),
+        "selector": pod_selector(app.meta.name, selected),
         "ports": [{"name": HTTP, "port": SERVICE_PORT, "targetPort": HTTP, "protocol": "TCP"}],
     }
-    labels = {names.ENDPOINTS_LABEL: names.WATCHED_ENDPOINTS} if inputs.watches_endpoints else {}
-    return [child(app, SERVICE, names.service(app.meta.name), labels=labels, spec=spec)]

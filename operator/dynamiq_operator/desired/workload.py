@@ -114,7 +114,8 @@ def is_too_large(app: App, pins: Pins, settings: Settings) -> bool:
     """Returns True if the App's variables make the template too large for the workload's note."""
     if sum(len(variable.value or "") for variable in app.spec.variables) * MOST_BYTES < NOTE_MAX // 2:
         return False  # most Apps, at no cost
-    return len(_noted(_note_of_pins(app, WorkloadInputs("", pins, recorder=settings.recorder, journal=settings.journal), pins))) > NOTE_MAX
+    largest = WorkloadInputs("", pins, recorder=settings.recorder, journal=settings.journal, callbacks=True)
+    return len(_noted(_note_of_pins(app, largest, pins))) > NOTE_MAX
 
 
 def has_pins(observed: Manifest, pins: Pins) -> bool:
@@ -206,7 +207,9 @@ def _note_of_pins(app: App, desired: WorkloadInputs, pins: Pins) -> dict[str, An
     """Returns the note on the template of these pins. The applied template is kept if its inputs are the same."""
     digest = template_digest(app, pins, desired.observed)
     applied = _applied_template(desired.observed, digest) if not desired.renewed else None
-    template = applied or pod_template(app, pins, digest, desired.label, desired.recorder, desired.journal, finishes=desired.finishes)
+    template = applied or pod_template(
+        app, pins, digest, desired.label, desired.recorder, desired.journal, callbacks=desired.callbacks, finishes=desired.finishes
+    )
     # A template without a recorder does not contain the recording policy.
     runs = _environment(app, ()).get("runs") if recorder_of(template) is None else None
     beside = {"of": pins.as_json() if desired.label else None, "runs": runs}

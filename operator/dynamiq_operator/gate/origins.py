@@ -22,7 +22,9 @@ OF_PREFLIGHTS = {
     ),
     "Access-Control-Max-Age": "600",
 }
-OF_ANSWERS = {"Access-Control-Expose-Headers": "X-Dynamiq-Run-Id, X-Dynamiq-Workflow-Version, X-Dynamiq-Workflow-Hash, Retry-After"}
+OF_ANSWERS = {
+    "Access-Control-Expose-Headers": "X-Dynamiq-Run-Id, X-Dynamiq-Workflow-Version, X-Dynamiq-Workflow-Hash, X-Dynamiq-Row, Retry-After"
+}
 WITHOUT_PREFLIGHT = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 """Types of the content that browsers send to any server, unasked (Fetch Standard, CORS-safelisted request-header)."""
 

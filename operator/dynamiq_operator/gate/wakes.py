@@ -1,4 +1,4 @@
-"""Scales workloads from 0 to 1 for background runs that wait for a pod. The journal names their pins.
+"""Scales workloads from 0 to 1 for background runs, turns and callbacks that wait for a pod. The journal names their pins.
 
 It makes no workload and scales none down: the operator does. Each replica of the gate does the same, and the API server refuses the second.
 """
@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from math import inf
 from time import monotonic
 
+from msgspec import structs
+
 from dynamiq_operator.desired.pin_labels import SHORT
 from dynamiq_operator.gate.directory import Directory
 from dynamiq_operator.gate.front import FORGOTTEN_AFTER
@@ -21,7 +23,7 @@ from dynamiq_operator.gate.slices import Sleeper
 from dynamiq_operator.gate.waking import AGAIN_AFTER, scale_up
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
-from dynamiq_operator.kube.journal import FAILURES, OpenAnswer, OpenEntry, journal_session, read_open, usable
+from dynamiq_operator.kube.journal import FAILURES, OpenAnswer, OpenEntry, journal_session, read_open, usable, with_callbacks, with_sessions
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.model import names
 from dynamiq_operator.model.json_lines import FIELDS
@@ -45,7 +47,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Claimable:
-    """Pins whose runs wait for a pod. `not_before`: when to wake them next. `woken`: how often they were."""
+    """Pins for which something waits for a pod. `not_before`: when to wake them next. `woken`: how often they were."""
 
     entry: OpenEntry
     not_before: float = 0.0
@@ -54,15 +56,34 @@ class Claimable:
 
 
 def claimable(answer: OpenAnswer) -> list[OpenEntry]:
-    """Returns the pins with queued runs and without a pod that asks for them, the oldest run first."""
-    found = (each for each in usable(answer) if each.queued > 0 and not each.polled)
-    return sorted(found, key=lambda each: (each.due.timestamp() if each.due is not None else inf, each.app_uid, each.pins))
+    """Returns the pins with queued runs, a turn or callbacks, and without a pod that takes them: turns first, then the oldest run.
+
+    Any pod of an App sends its callbacks: of one that has a pod they are left out.
+    """
+    awake = {each.app_uid for each in answer.data if each.polled}
+    found = [each for each in usable(answer) if each.queued > 0 and not each.polled]
+    found += [each for each in with_sessions(answer) if each.turns_wait and not each.polled]
+    found += [each for each in with_callbacks(answer) if each.app_uid not in awake]
+    chosen = {(each.app_uid, each.pins): structs.replace(each, callbacks=0) if each.app_uid in awake else each for each in found}
+    return sorted(chosen.values(), key=lambda each: (not each.turns_wait, _due(each), each.app_uid, each.pins))
 
 
-def workload_of(entry: OpenEntry, sleepers: Iterable[Sleeper]) -> str:
-    """Returns the workload that has these pins: the App's own if it sleeps with them, else the one that finishes their runs."""
-    own = (each.note for each in sleepers if each.note.app_id == entry.app_uid and each.namespace == entry.namespace)
-    return next((note.workload for note in own if note.pins == entry.pins), names.finishing(entry.app, entry.pins[:SHORT]))
+def _due(entry: OpenEntry) -> float:
+    return entry.due.timestamp() if entry.due is not None else inf
+
+
+def workloads_of(entry: OpenEntry, sleepers: Iterable[Sleeper]) -> tuple[str, ...]:
+    """Returns the workloads whose pods are to be woken.
+
+    Pins have the App's own workload if it sleeps with them, else that of their conversations, and else the one that finishes their runs.
+    The App's own one sends callbacks.
+    """
+    own = [each.note for each in sleepers if each.note.app_id == entry.app_uid and each.namespace == entry.namespace]
+    found, label = [note.workload for note in own if note.pins == entry.pins or entry.callbacks > 0], entry.pins[:SHORT]
+    if not any(note.pins == entry.pins for note in own):
+        found += [names.workload(entry.app, label)] if entry.turns_wait or (entry.queued > 0 and entry.sessions > 0) else []
+        found += [names.finishing(entry.app, label)] if entry.queued > 0 else []
+    return tuple(found)
 
 
 def next_of(waiting: Iterable[Claimable]) -> Claimable | None:
@@ -76,7 +97,7 @@ def pause_after(woken: int) -> float:
 
 
 class Wakes:
-    """The wakes for background runs of all Apps. `access`: the journal."""
+    """The wakes for background runs, turns and callbacks of all Apps. `access`: the journal."""
 
     def __init__(
         self, client: Client, directory: Directory, metrics: GateMetrics, access: RecorderAccess, clock: Callable[[], float] = monotonic
@@ -166,9 +187,8 @@ class Wakes:
     async def _scale(self, chosen: Claimable, entry: OpenEntry) -> None:
         fields = {"namespace": entry.namespace, "app": entry.app, "pins": entry.pins}
         try:
-            is_woken = await scale_up(self._client, entry.namespace, workload_of(entry, self._directory.sleepers.values()))
-        except errors.NotFound:
-            return  # the operator makes it, or pods that do not sleep have these pins
+            workloads = workloads_of(entry, self._directory.sleepers.values())
+            is_woken = any([await self._scale_up(entry.namespace, each) for each in workloads])
         except errors.ApiError as error:
             chosen.failures += 1
             if chosen.failures in (1, 10, 100):
@@ -179,4 +199,11 @@ class Wakes:
             chosen.woken += 1
             self._metrics.woken(entry.namespace, entry.app)
             self._counted[entry.namespace, entry.app] = self._clock()
-            log.info("pods are woken for background runs", extra={FIELDS: fields})
+            log.info("pods are woken for background runs, turns or callbacks", extra={FIELDS: fields})
+
+    async def _scale_up(self, namespace: str, workload: str) -> bool:
+        """Scales a workload up. False if it does not sleep, or is missing: the operator makes it, or others have these pins."""
+        try:
+            return await scale_up(self._client, namespace, workload)
+        except errors.NotFound:
+            return False

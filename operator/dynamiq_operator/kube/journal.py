@@ -31,6 +31,8 @@ class OpenEntry(msgspec.Struct):
     """The open runs of one set of pins. `due`: when the oldest of the queued ones was accepted. `polled`: True if a pod asked for work lately.
 
     `questions`: open ones, to persons. `waiting_since`: when the oldest of them was asked.
+    `recent_sessions`: conversations with a turn within the App's warmSeconds. `last_turn`: of all of them. `turns_wait`: one waits for a pod.
+    `callbacks`: those that are due, and that no pod sends.
     """
 
     namespace: str
@@ -46,13 +48,28 @@ class OpenEntry(msgspec.Struct):
     polled: bool = False
     questions: int = 0
     waiting_since: Moment | None = None
+    sessions: int = 0
+    recent_sessions: int = 0
+    last_turn: Moment | None = None
+    turns_wait: bool = False
+    callbacks: int = 0
+
+
+class PlacedApp(msgspec.Struct):
+    """An App with sessions. `placement`: the digest of the one that the journal has; None before the first."""
+
+    namespace: str
+    app: str
+    app_uid: str
+    placement: str | None = None
 
 
 class OpenAnswer(msgspec.Struct):
-    """The counts of one version."""
+    """The counts of one version. `apps`: those with sessions, also without a conversation."""
 
     version: str
     data: list[OpenEntry]
+    apps: list[PlacedApp] = []
 
 
 def journal_session(access: RecorderAccess) -> aiohttp.ClientSession:
@@ -79,3 +96,15 @@ def usable(answer: OpenAnswer) -> Iterator[OpenEntry]:
         counts = (each.queued, each.running, each.waiting, each.held)
         if PINS.fullmatch(each.pins) and min(counts) >= 0 and sum(counts) > 0:
             yield each
+
+
+def with_sessions(answer: OpenAnswer) -> Iterator[OpenEntry]:
+    """Yields the entries with conversations, or with a turn that waits for a pod."""
+    for each in answer.data:
+        if PINS.fullmatch(each.pins) and each.recent_sessions >= 0 and (each.sessions > 0 or each.turns_wait):
+            yield each
+
+
+def with_callbacks(answer: OpenAnswer) -> Iterator[OpenEntry]:
+    """Yields the entries with callbacks that no pod sends."""
+    return (each for each in answer.data if PINS.fullmatch(each.pins) and each.callbacks > 0)

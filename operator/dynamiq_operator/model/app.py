@@ -24,6 +24,7 @@ from dynamiq_operator.model.network import Network
 from dynamiq_operator.model.recording import RunsPolicy
 from dynamiq_operator.model.rollout import Rollout
 from dynamiq_operator.model.row import Config
+from dynamiq_operator.model.sessions import SessionsPolicy
 
 
 class ExposureType(StrEnum):
@@ -286,6 +287,16 @@ HOSTNAME = {
         "!has(self.exposure) || self.exposure.type != 'ClusterIP' || !has(self.hostname)",
         "hostname is for types Ingress and Gateway: an App of type ClusterIP is called by its Service's name",
     ),
+    rule(
+        "!has(self.sessions) || (has(self.rollout) && has(self.rollout.strategy) && self.rollout.strategy == 'Switch')",
+        "sessions need rollout.strategy Switch, under which pods of several versions run: use it, or remove sessions",
+        fieldPath=".sessions",
+    ),
+    rule(
+        "!has(self.sessions) || !has(self.access) || self.access.type == 'private'",
+        "sessions are for a private App: whoever knows an id could choose an old version of a public one. Remove sessions, or use type private",
+        fieldPath=".sessions",
+    ),
 )
 class AppSpec(Part):
     """The settings that callers rely on, whichever version runs."""
@@ -342,6 +353,9 @@ class AppSpec(Part):
     runs: Annotated[
         RunsPolicy | None,
         Field(description="What is recorded of its runs. Left out: figures, but no input, output or error text."),
+    ] = None
+    sessions: Annotated[
+        SessionsPolicy | None, Field(description="Conversations stay on the version that they began on. Left out: none does.")
     ] = None
     rollout: Annotated[Rollout, Field(description="How a deploy proceeds.")] = Rollout()
     suspend: Annotated[

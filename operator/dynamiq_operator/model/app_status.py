@@ -43,7 +43,7 @@ FINISHING_MOST = 20
 
 
 class FinishingVersion(Part):
-    """An earlier version whose background runs finish, with its open runs."""
+    """An earlier version whose background runs finish, or that has conversations: how many are open."""
 
     row: Annotated[str, Field(description="Name of the newest row that ran it.")]
     sequence: Annotated[int, Field(description="Its sequence.")]
@@ -53,6 +53,7 @@ class FinishingVersion(Part):
     running: Annotated[int, Field(ge=0, description="Runs that a pod has.")] = 0
     waiting: Annotated[int, Field(ge=0, description="Runs that wait for an answer or a time.")] = 0
     held: Annotated[int, Field(ge=0, description="Runs that wait for a decision of a person.")] = 0
+    sessions: Annotated[int | None, Field(ge=0, description="Open conversations.")] = None
     oldest: Annotated[Timestamp | None, Field(description="When the oldest of them was accepted.")] = None
 
     @property
@@ -144,7 +145,10 @@ class AppStatus(Part):
     ] = ()
     finishing: Annotated[
         tuple[FinishingVersion, ...],
-        Field(max_length=FINISHING_MOST, description="Earlier versions whose background runs finish, the newest first."),
+        Field(
+            max_length=FINISHING_MOST,
+            description="Earlier versions whose background runs finish, or that have conversations, the newest first.",
+        ),
     ] = ()
     settings: Annotated[
         RecordedSettings | None, Field(description="Up to which generation changes of the App's settings are recorded as AppChanges.")

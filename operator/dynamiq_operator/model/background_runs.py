@@ -1,4 +1,4 @@
-"""Models of background runs for every surface: the journal's answers, which the API passes on.
+"""Models of background runs and conversations for every surface: the journal's answers, which the API passes on.
 
 Times are RFC 3339 in UTC with microseconds, durations milliseconds. Unknown values are null.
 """
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from dynamiq_operator.model.runs import Shape
+from dynamiq_operator.model.runs import RunRow, Shape
 
 PAGE_MOST, EVENTS_MOST = 100, 500
 """Most runs, and most events, of a page."""
@@ -106,6 +106,30 @@ class OpenQuestion(InputRequest):
     session_id: str | None = None
 
 
+class CallbackState(StrEnum):
+    """The state of a callback."""
+
+    PENDING = "pending"
+    """Its run has not ended, or it is tried again."""
+    DELIVERED = "delivered"
+    """Its receiver has answered with a status from 200 to 299."""
+    FAILED = "failed"
+    """Its receiver refused it, or did not take it for a day."""
+
+
+class RunCallback(Shape):
+    """A callback of a background run, which is sent once the run has ended. Its URL and token are shown to nobody."""
+
+    n: Annotated[int, Field(description="Its place among the callbacks of the run, from 0.")]
+    host: str
+    state: CallbackState
+    tries: int
+    status: Annotated[int | None, Field(description="The status of the last answer.")] = None
+    error: Annotated[str | None, Field(description="Why the last attempt had no answer, or none that counts.")] = None
+    last_at: Annotated[str | None, Field(description="When its last attempt ended.")] = None
+    next_at: Annotated[str | None, Field(description="When it is tried again.")] = None
+
+
 class BackgroundRun(Shape):
     """A background run. It ends on the pins that it began with."""
 
@@ -137,6 +161,7 @@ class BackgroundRun(Shape):
     resume_at: Annotated[str | None, Field(description="When it goes on by itself, if it waits for a time.")] = None
     hold_reason: Annotated[str | None, Field(description="Why it is held, such as Rejected.")] = None
     input_requests: Annotated[tuple[InputRequest, ...], Field(description="Its open questions; empty in a list.")] = ()
+    callbacks: Annotated[tuple[RunCallback, ...], Field(description="Its callbacks; empty in a list.")] = ()
     input: Annotated[Any, Field(description="null without the right to apps/runcontents.")] = None
     output: Annotated[Any, Field(description="null without the right to apps/runcontents, or before its end.")] = None
     content_omitted: Annotated[
@@ -174,3 +199,18 @@ class BackgroundEvent(Shape):
 class BackgroundEvents(Shape):
     data: tuple[BackgroundEvent, ...]
     ended: Annotated[bool, Field(description="The run has ended, and these include its last event.")]
+
+
+class RowConversations(Shape):
+    """The open conversations of a version: those that it answers, with a turn within `idleSeconds`."""
+
+    pins: Annotated[str, Field(description="The digest of the flow, the runtime and the resources that answer them.")]
+    sequence: Annotated[int | None, Field(description="Of the newest row with these pins; null where none is known.")]
+    sessions: Annotated[int, Field(description="How many they are.")]
+    recent: Annotated[int, Field(description="Those with a turn within `warmSeconds`.")]
+    last_turn: str | None
+    moved: Annotated[
+        int, Field(description="Those that were moved to another version: this one was rejected or reverted, or another took them.")
+    ]
+    row: Annotated[RunRow | None, Field(description="That row: its sequence and its version.")] = None
+    deployment_id: Annotated[str | None, Field(description="That row's id; null if it was deleted.")] = None

@@ -173,8 +173,10 @@ _KEY_SUFFIX = 16
 
 def shortened(name: str, limit: int = LABEL_MAX) -> str:
     """Returns `name`; if it exceeds `limit` characters, its beginning and a hash of the whole."""
-    if len(name) <= limit:
-        return name
+    return name if len(name) <= limit else _hashed(name, limit)
+
+
+def _hashed(name: str, limit: int) -> str:
     digest = hashlib.sha256(name.encode()).hexdigest()[:_SUFFIX]
     return f"{name[: limit - _SUFFIX - 1].rstrip('-.')}-{digest}"
 
@@ -211,6 +213,11 @@ def run_selector(app: str, trigger: str) -> dict[str, str]:
 
 def service(app: str) -> str:
     return app
+
+
+def turns(app: str, pins: str) -> str:
+    """Returns the name of the Service by which turns of conversations reach pods of these pins. It always ends in a hash."""
+    return _hashed(f"{app}-{pins}-turns", LABEL_MAX)
 
 
 def route(app: str) -> str:
@@ -273,20 +280,16 @@ def _revert_prefix(app: str) -> str:
     return f"{app}-revert-"
 
 
-def autoscaler(app: str) -> str:
-    return app
-
-
-def disruption_budget(app: str) -> str:
-    return app
-
-
-def network_policy(app: str) -> str:
-    return app
+autoscaler = disruption_budget = network_policy = service
+"""They have the name of the App, too."""
 
 
 def access_keys(app: str) -> str:
     return shortened(f"{app}-access-keys")
+
+
+def callback_key(app: str) -> str:
+    return shortened(f"{app}-callback-key")
 
 
 def flow(app: str, flow_hash: str) -> str:

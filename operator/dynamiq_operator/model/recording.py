@@ -59,6 +59,18 @@ class AfterRejection(StrEnum):
     CANCEL = "Cancel"
 
 
+CALLBACK_HOSTS_MOST = 50
+_HOST = {
+    RULES: [
+        rule(
+            r'self.matches(r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$")',
+            "a host is a DNS name in lower case, without a port and without *, such as hooks.example.com",
+        ),
+        rule("!isIP(self)", "this is an address: use the DNS name of the host, such as hooks.example.com"),
+    ]
+}
+CallbackHost = Annotated[str, Field(min_length=1, max_length=253, json_schema_extra=_HOST)]
+
 FINISHING_PODS = 2
 """Pods of an earlier version at most, unless the App says otherwise."""
 
@@ -89,6 +101,13 @@ class DurablePolicy(Part):
     after_rejection: Annotated[
         AfterRejection | None,
         Field(description="What becomes of open runs of a rejected version: Hold, until a person decides, or Cancel. Left out: Hold."),
+    ] = None
+    callback_hosts: Annotated[
+        tuple[CallbackHost, ...] | None,
+        Field(
+            max_length=CALLBACK_HOSTS_MOST,
+            description="Hosts that callbacks may go to: these alone, which may have private addresses. Left out: every public host.",
+        ),
     ] = None
 
 

@@ -212,7 +212,19 @@ class Outcome(Part):
     ]
 
 
-ASKED = ("app", "workflowVersion", "restores", "runtime", "config", "message", "promotedFrom", "hold", "bypass", "createdBy")
+ASKED = (
+    "app",
+    "workflowVersion",
+    "restores",
+    "runtime",
+    "config",
+    "message",
+    "promotedFrom",
+    "hold",
+    "takeSessions",
+    "bypass",
+    "createdBy",
+)
 SET_ONCE = ("sequence", "pinned", "released", "verified", "outcome")
 
 
@@ -248,6 +260,10 @@ class RowSpec(Part):
     hold: Annotated[
         bool | None,
         Field(description="Of a rollback, false: changes from Git are not put on hold. Left out: as the App's rollout.holdAfterRollback."),
+    ] = None
+    take_sessions: Annotated[
+        bool | None,
+        Field(description="True: once it is live, conversations that began before it on other versions are answered by it."),
     ] = None
     bypass: Annotated[Bypass | None, Field(description="Bypass all guards; needs the right to bypass.")] = None
     created_by: Annotated[

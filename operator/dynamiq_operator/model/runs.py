@@ -212,6 +212,13 @@ class RunTrace(Shape):
     runs: tuple[dict[str, Any], ...]
 
 
+class RunRow(Shape):
+    """The row of a run, by its place in the history and its version."""
+
+    sequence: int
+    version: str | None
+
+
 class SessionSummary(RunTokens):
     """The runs of one session."""
 
@@ -228,6 +235,7 @@ class SessionSummary(RunTokens):
     last_at: str
     cost_usd: float | None
     unpriced_calls: int
+    row: Annotated[RunRow | None, Field(description="Of its newest run; null where none is known.")] = None
 
 
 class SessionPage(Shape):

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from dynamiq_operator.model.runs import ProductStatus, RunMetrics, RunPagination, RunStatus, Shape
+from dynamiq_operator.model.runs import ProductStatus, RunMetrics, RunPagination, RunRow, RunStatus, Shape
 
 _CONTENT = "null without the right to apps/runcontents, or where none was recorded."
 
@@ -48,6 +48,7 @@ class SessionMessage(Shape):
     output: Annotated[Any, Field(description=f"What was answered; {_CONTENT}")]
     created_at: str
     trace_id: Annotated[str, Field(description="The id of its trace: the same as id.")]
+    row: Annotated[RunRow | None, Field(description="The row that answered; null where none is known.")] = None
 
 
 class MessagePage(Shape):

@@ -223,6 +223,11 @@ class CreateAccessKeys(Operation):
 
 
 @dataclass(frozen=True)
+class CreateCallbackKey(Operation):
+    app: App
+
+
+@dataclass(frozen=True)
 class WriteGateKeys(Operation):
     """A write of digests of the App's Access Keys, whose Secret has this resourceVersion, into the gate's `namespace`."""
 

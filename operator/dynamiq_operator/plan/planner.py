@@ -12,7 +12,7 @@ A failed operation stops only the groups that rely on it by these rules (`output
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Unreadable
@@ -22,7 +22,7 @@ from dynamiq_operator.plan.children.standby import standby_annotations
 from dynamiq_operator.plan.context import Context, Step
 from dynamiq_operator.plan.observed.problems import ReconcileFailure
 from dynamiq_operator.plan.operations import Group, Operation, Plan, SetAppStatus
-from dynamiq_operator.plan.output import groups
+from dynamiq_operator.plan.output import events, groups
 from dynamiq_operator.plan.revert.revert_row import revert
 from dynamiq_operator.plan.rollout.evaluation import RolloutStatus, end_rollout
 from dynamiq_operator.plan.rows.admission import admit_rows, guard_times
@@ -40,6 +40,7 @@ from dynamiq_operator.plan.status.row_status import leave_rows, row_statuses, ro
 from dynamiq_operator.plan.status.trial import trial_condition, trial_events, trial_times
 from dynamiq_operator.plan.triggers import run_statuses, schedules
 from dynamiq_operator.plan.verification.children import verification_operations
+from dynamiq_operator.plan.workloads.conversing_pods import conversing_times
 from dynamiq_operator.plan.workloads.finishing import finishing_times
 from dynamiq_operator.plan.workloads.wanted import standby_seconds
 
@@ -101,6 +102,7 @@ def _plan(observed: Context) -> Plan:
             *(_converging(final, rows, deployed) if not more_rows and final.lost is None else ()),
             # Overtaken rows end last: a rollback past a row that waits or is verified is as fast as any other.
             *groups.overtaken(overtaken.operations, final.history.target),
+            *_group(groups.SESSIONS, _moved(final)),
             *groups.row_statuses(statuses.opening),
             *last,
             *groups.row_statuses(statuses.closing, {*shown, groups.row_status_group(final.history.live)}),
@@ -148,6 +150,11 @@ def _condition_events(context: Context) -> tuple[Operation, ...]:
     return (*trial_events(context, trial_condition(context)), *finishing_events(context, finishing_condition(context)))
 
 
+def _moved(context: Context) -> Iterator[Operation]:
+    for each in context.snapshot.moved:
+        yield from events.sessions_moved(context.app, context.history.live, each.message, each.key)
+
+
 def _failure_group(context: Context) -> tuple[Group, ...]:
     """Returns the Event and condition of what failed before: they are written even if writing the rows fails."""
     failure = failure_of(context)
@@ -176,7 +183,7 @@ def _requeue_after(context: Context, rollout: RolloutStatus | None, problems: Ap
     if problems.variables:
         times.append(retry_missing(context.app, context.snapshot.now))
     times += [seconds for seconds in [standby_seconds(context)] if seconds is not None]
-    times += [*finishing_times(context), *shown_times(context), *gone_times(context)]
+    times += [*finishing_times(context), *conversing_times(context), *shown_times(context), *gone_times(context)]
     times += [
         *trial_times(context),
         *guard_times(context),

@@ -17,6 +17,7 @@ from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.claim import HostnameClaim
 from dynamiq_operator.plan.observed.endpoints import ObservedEndpoints
 from dynamiq_operator.plan.observed.guards import ObservedGuards
+from dynamiq_operator.plan.observed.moved import MovedSessions
 from dynamiq_operator.plan.observed.open_runs import OpenRuns
 from dynamiq_operator.plan.observed.operator import OperatorState
 from dynamiq_operator.plan.observed.pods import ObservedPods
@@ -51,6 +52,8 @@ class Snapshot:
     trial: ObservedTrial = field(default_factory=ObservedTrial)
     archive: ArchiveAnswers = field(default_factory=ArchiveAnswers)
     open_runs: OpenRuns = field(default_factory=OpenRuns)
+    moved: tuple[MovedSessions, ...] = ()
+    """The conversations that were moved since the last snapshot."""
     operator: OperatorState = field(default_factory=OperatorState)
 
     @property

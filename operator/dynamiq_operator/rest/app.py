@@ -42,6 +42,7 @@ from dynamiq_operator.rest.pods import routes as pods
 from dynamiq_operator.rest.reports import routes as reports
 from dynamiq_operator.rest.rights import routes as rights
 from dynamiq_operator.rest.runs import background_routes as background_runs
+from dynamiq_operator.rest.runs import conversation_routes as conversations
 from dynamiq_operator.rest.runs import figure_routes as run_figures
 from dynamiq_operator.rest.runs import question_routes as questions
 from dynamiq_operator.rest.runs import routes as runs
@@ -70,6 +71,7 @@ ROUTERS = (
     runs.router,
     background_runs.router,
     questions.router,
+    conversations.router,
     run_figures.router,
     traces.router,
     configuration.router,

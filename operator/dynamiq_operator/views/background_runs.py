@@ -20,25 +20,48 @@ PROMPT_MOST = 60
 
 
 @dataclass(frozen=True)
+class ConversationCount:
+    """The open conversations of a version. `sequence`: of its newest row; None if unknown."""
+
+    pins: str
+    sequence: int | None
+    count: int
+
+
+@dataclass(frozen=True)
 class OpenRunCount:
     """The open background runs of an App: how many, and how many questions of theirs wait for a person. None if that is unknown.
 
-    `oldest`: when the oldest of these questions was asked. `seconds`: how long ago.
+    `oldest`: when the oldest of these questions was asked. `seconds`: how long ago. `conversations`: open ones by version; None if they are
+    unknown, or the App has none.
     """
 
     runs: int
     questions: int | None = None
     oldest: str | None = None
     seconds: float = 0
+    conversations: tuple[ConversationCount, ...] | None = None
 
     @classmethod
-    def read(cls, runs: int, questions: Mapping[str, Any] | None, now: datetime) -> OpenRunCount:
-        """Returns the counts by the journal's number of runs, and its first page of questions. Raises what a page of another form raises."""
+    def read(
+        cls, runs: int, questions: Mapping[str, Any] | None, now: datetime, conversations: Mapping[str, Any] | None = None
+    ) -> OpenRunCount:
+        """Returns the counts by the journal's number of runs, its first page of questions, and its conversations.
+
+        Raises what a page of another form raises.
+        """
+        counted = None
+        if conversations is not None:
+            counted = tuple(
+                ConversationCount(each["pins"], each["sequence"], int(each["sessions"]))
+                for each in conversations["data"]
+                if each["sessions"]
+            )
         if questions is None:
-            return cls(runs)
+            return cls(runs, conversations=counted)
         oldest = next((str(each["asked_at"]) for each in questions["data"]), None)
         waited = (now - parse_time(oldest)).total_seconds() if oldest is not None else 0
-        return cls(runs, int(questions["pagination"]["total_count"]), oldest, waited)
+        return cls(runs, int(questions["pagination"]["total_count"]), oldest, waited, counted)
 
 
 def ago(seconds: float) -> str:
@@ -60,13 +83,24 @@ def row_of(run: Data, rows: Mapping[str, str]) -> str:
     return rows.get(run["pins"], run["pins"])
 
 
+def counted(count: int, what: str) -> str:
+    """Returns a number with its noun: `1 conversation`, `2 conversations`."""
+    return f"{count} {what}{'s' if count != 1 else ''}"
+
+
 def finishing_in_words(version: Data) -> str:
-    """Returns an earlier version of `status.finishing` with its open runs: `v2 (#12): 14 background runs, 2 wait, 1 is held`."""
-    waiting, held = version.get("waiting") or 0, version.get("held") or 0
+    """Returns an earlier version of `status.finishing` with what goes on there: `v2 (#12): 14 background runs, 2 wait, 3 conversations`."""
+    return f"{version['version']} (#{version['sequence']}): {open_in_words(version)}"
+
+
+def open_in_words(version: Data) -> str:
+    """Returns the open runs and conversations of an earlier version of `status.finishing`."""
+    waiting, held, conversations = (version.get(name) or 0 for name in ("waiting", "held", "sessions"))
     runs = sum(version.get(name) or 0 for name in ("queued", "running")) + waiting + held
-    parts = [f"{version['version']} (#{version['sequence']}): {runs} background run{'s' if runs != 1 else ''}"]
+    parts = [counted(runs, "background run")] if runs or not conversations else []
     parts += [f"{waiting} wait{'s' if waiting == 1 else ''}"] if waiting else []
     parts += [f"{held} {'is' if held == 1 else 'are'} held"] if held else []
+    parts += [counted(conversations, "conversation")] if conversations else []
     return ", ".join(parts)
 
 
@@ -136,6 +170,25 @@ def first_line(request: Data) -> str:
     text = request.get("prompt") or next((each["question"] for each in request.get("questions") or ()), "")
     line = str(next((line for line in str(text).splitlines() if line.strip()), ""))
     return line if len(line) <= PROMPT_MOST else f"{line[: PROMPT_MOST - 1]}…"
+
+
+def callback_cells(callback: Data, *, has_ended: bool) -> list[str]:
+    """Returns a callback's number, host, state, tries, the time of its next try, and the result of its last one.
+
+    `has_ended`: its run has ended, so that it is sent.
+    """
+    status, error, last = callback["status"], callback["error"], callback["last_at"]
+    result = ", ".join([*([f"HTTP {status}"] if status is not None else []), *([str(error)] if error else [])])
+    following = at_second(callback["next_at"]) if has_ended else "when the run ends"
+    cells = [str(callback["n"]), str(callback["host"]), str(callback["state"]), str(callback["tries"])]
+    return [*cells, following, f"{at_second(last)} {result}".strip() if last is not None else UNKNOWN]
+
+
+def conversation_cells(version: Data, rows: Mapping[str, str]) -> list[str]:
+    """Returns the row of a version, how many of its conversations are open, are recent and were moved, and when the last turn was."""
+    sequence = version["sequence"]
+    row = rows.get(version["pins"]) or (f"#{sequence}" if sequence is not None else str(version["pins"]))
+    return [row, str(version["sessions"]), str(version["recent"]), str(version["moved"]), at_second(version["last_turn"])]
 
 
 def is_shown(event: Data) -> bool:

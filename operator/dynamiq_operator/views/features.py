@@ -12,6 +12,8 @@ FEATURES = {
     "files": "files with a run",
     "background": "background runs",
     "questions": "questions to a person",
+    "callbacks": "callbacks of runs",
+    "sessions": "conversations that stay on their version",
 }
 """Names for people. A newer runtime may report others."""
 

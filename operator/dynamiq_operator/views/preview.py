@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dynamiq_operator.model.guards import StandingGuard
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.model.text import in_camel_case
-from dynamiq_operator.views.background_runs import OpenRunCount, ago
+from dynamiq_operator.views.background_runs import ConversationCount, OpenRunCount, ago, counted
 from dynamiq_operator.views.history import compute_in_words, config_in_words
 
 NOTHING = "(nothing)"
@@ -18,6 +18,7 @@ HOLDS = "changes from Git are on hold after it, until somebody resumes them"
 OPEN_RUNS_UNKNOWN = (
     "how many background runs are open is unknown: the journal does not answer; each finishes on the version that it began with"
 )
+CONVERSATIONS_UNKNOWN = "how many conversations are open is unknown: the journal does not count them now"
 SERVER, SERVERLESS = "server", "serverless"
 
 
@@ -74,8 +75,11 @@ class Preview:
     `guards`: the guards in the App's status that would block the row. `waits`: what an existing row waits for. `begins_hold`: once the row
     exists, Git's changes are on hold. `bypass_reason`: why guards are bypassed; None if they are not.
 
-    `open_runs`: background runs of the App that have not ended; None if unknown. `finishing`: versions before the live one that have some
-    of them, such as `v1 (#10)`, and how many. `held`: runs of these versions that are held.
+    `open_runs`: background runs of the App that have not ended, and its conversations; None if unknown. `finishing`: versions before the live
+    one that have some of the runs, such as `v1 (#10)`, and how many. `held`: runs of these versions that are held.
+
+    `has_sessions`: conversations of the App stay on their versions. `takes_sessions`: those of other versions move to this one. `pins`: of
+    this version. `titles`: of known versions, by their pins.
     """
 
     namespace: str
@@ -98,17 +102,22 @@ class Preview:
     open_runs: OpenRunCount | None = None
     finishing: tuple[tuple[str, int], ...] = ()
     held: int = 0
+    has_sessions: bool = False
+    takes_sessions: bool = False
+    pins: str = ""
+    titles: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def moves_on(self) -> bool:
-        """True if the App would run other pods than those that took its open background runs."""
-        return self.now is not None and self.restarts
+        """True if the deploy means something for open background runs, or for conversations: other pods run, or it takes them."""
+        return self.now is not None and (self.restarts or self.takes_sessions)
 
     def with_open_runs(self, count: OpenRunCount | None) -> Preview:
-        """Returns the preview with the open background runs; None: they are unknown."""
-        if count is None:
-            return replace(self, warnings=(*self.warnings, OPEN_RUNS_UNKNOWN))
-        return replace(self, open_runs=count)
+        """Returns the preview with the open background runs and conversations; None: they are unknown."""
+        unknown = [OPEN_RUNS_UNKNOWN] if count is None and self.restarts else []
+        if self.has_sessions and (count is None or count.conversations is None):
+            unknown.append(CONVERSATIONS_UNKNOWN)
+        return replace(self, open_runs=count, warnings=(*self.warnings, *unknown))
 
     @property
     def is_warm(self) -> bool:
@@ -117,6 +126,7 @@ class Preview:
 
     def as_json(self) -> dict[str, Any]:
         """Returns the preview as data, for surfaces that draw it themselves."""
+        conversations = self.open_runs.conversations if self.open_runs is not None else None
         return {
             "namespace": self.namespace,
             "app": self.app,
@@ -138,6 +148,8 @@ class Preview:
             "heldRuns": self.held,
             "openQuestions": self.open_runs.questions if self.open_runs is not None else None,
             "oldestQuestionAt": self.open_runs.oldest if self.open_runs is not None else None,
+            "openConversations": sum(each.count for each in conversations) if conversations is not None else None,
+            "takesSessions": self.takes_sessions,
             "openRunNotes": self._open_runs(),
             "warnings": list(self.warnings),
         }
@@ -186,21 +198,55 @@ class Preview:
         return [*lines, HOLDS] if self.begins_hold else lines
 
     def _open_runs(self) -> list[str]:
-        """Returns where open background runs finish, and what they wait for, in one sentence each; none without them."""
-        if self.open_runs is None or not self.open_runs.runs or self.now is None or not self.moves_on:
+        """Returns where open background runs and conversations go on, and what runs wait for, in one sentence each; none without them."""
+        if self.now is None or not self.moves_on:
             return []
+        stay: dict[str, int] = {}
+        lines = []
+        if self.takes_sessions:
+            lines.append(self._taken())
+        elif self.open_runs is not None:
+            for each in self.open_runs.conversations or ():
+                stay[self._version_of(each)] = stay.get(self._version_of(each), 0) + each.count
+        return [*(self._finish(self.open_runs, _title(self.now), stay) if self.open_runs is not None and self.restarts else ()), *lines]
+
+    def _finish(self, count: OpenRunCount, live: str, stay: Mapping[str, int]) -> list[str]:
+        """Returns where runs finish, and conversations of `stay`. `live`: the version that is live now."""
         # The counts of earlier versions are of the App's status, which may be half a minute old.
-        live = max(self.open_runs.runs - sum(count for _, count in self.finishing), 0)
-        (first, count), *others = [each for each in ((_title(self.now), live), *self.finishing) if each[1]]
-        runs = f"{count} background run{'s' if count != 1 else ''} finish{'es' if count == 1 else ''} on {first}"
-        lines = [", ".join([runs, *(f"{count} on {title}" for title, count in others)])]
-        if questions := self.open_runs.questions:
-            longest = ago(self.open_runs.seconds)
+        of_live = max(count.runs - sum(runs for _, runs in self.finishing), 0) if count.runs else 0
+        runs = {live: of_live, **(dict(self.finishing) if count.runs else {})}
+        there = [(title, runs.get(title, 0), stay.get(title, 0)) for title in dict.fromkeys([*runs, *stay])]
+        lines = []
+        if places := [(title, both, both[0] + both[1]) for title, *both in there if any(both)]:
+            (first, both, total), *others = places
+            whole = f"{_runs_and_conversations(*both)} finish{'es' if total == 1 else ''} on {first}"
+            more = (f"{_runs_and_conversations(*both) if stay else total} on {title}" for title, both, total in others)
+            lines.append(", ".join([whole, *more]))
+        if count.runs and (questions := count.questions):
+            longest = ago(count.seconds)
             how = "a question waits for a person" if questions == 1 else f"{questions} questions wait for a person, one"
             lines.append(f"{how} for {longest}; this needs no pod")
-        if self.held:
+        if count.runs and self.held:
             lines.append(f"{self.held} of them {'is' if self.held == 1 else 'are'} held until a person restarts or releases them")
         return lines
+
+    def _taken(self) -> str:
+        """Returns which conversations move to this version."""
+        if self.open_runs is None or self.open_runs.conversations is None:
+            return "conversations of other versions move to this one once it is live"
+        moved = [each for each in self.open_runs.conversations if each.pins != self.pins and each.count]
+        total = sum(each.count for each in moved)
+        if not total:
+            return "no conversation is open on another version"
+        verb = "moves" if total == 1 else "move"
+        of_each = ", ".join(f"{each.count} of {self._version_of(each)}" for each in moved)
+        return f"{counted(total, 'conversation')} {verb} to this version once it is live: {of_each}"
+
+    def _version_of(self, conversations: ConversationCount) -> str:
+        sequence = conversations.sequence
+        if conversations.pins == self.pins:  # a rollback to what has conversations
+            return f"{self.then.version} (#{sequence})" if sequence is not None else self.then.version
+        return self.titles.get(conversations.pins) or (f"#{sequence}" if sequence is not None else "an earlier version")
 
     def _moves(self) -> str:
         """Returns what a switch does, in one sentence."""
@@ -244,6 +290,11 @@ def _type(side: Side) -> str:
 
 def _pods(count: int) -> str:
     return f"{count} pod{'s' if count != 1 else ''} start{'s' if count == 1 else ''}"
+
+
+def _runs_and_conversations(runs: int, conversations: int) -> str:
+    parts = [counted(runs, "background run")] if runs else []
+    return " and ".join([*parts, *([counted(conversations, "conversation")] if conversations else [])])
 
 
 def _title(side: Side) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
@@ -20,19 +21,32 @@ RESOURCE = replace(APPS, label_selector="")
 class Durable(msgspec.Struct, frozen=True):
     """App.spec.runs.durable: seconds for which ended background runs are kept, most open ones, and interruptions without progress.
 
-    `wait`: seconds for which a question may be open.
+    `wait`: seconds for which a question may be open. `callback_hosts`: those that callbacks may go to; empty for all public ones.
     """
 
     keep: int = 86_400
     open_most: int = 10_000
     interruptions: int = 5
     wait: int = 2_592_000
+    callback_hosts: tuple[str, ...] = ()
+
+
+class Sessions(msgspec.Struct, frozen=True):
+    """App.spec.sessions: seconds after which a silent conversation ends, and seconds for which its pods stay without a turn.
+
+    `when_unknown`: Live or Refuse, if a pod cannot find out whose a conversation is.
+    """
+
+    idle: int = 1_800
+    warm: int = 300
+    when_unknown: str = "Live"
 
 
 class KnownApp(msgspec.Struct, frozen=True):
     """An App as the recorder and the journal know it.
 
     `records_content`: App.spec.runs.content. `redacts`: True if App.spec.runs.redact has rules, which its pods apply to their own runs.
+    `limits_egress`: True if App.spec.network.egress limits where its pods may connect to.
     """
 
     uid: str
@@ -41,6 +55,9 @@ class KnownApp(msgspec.Struct, frozen=True):
     records_content: bool
     redacts: bool = False
     durable: Durable = Durable()
+    sessions: Sessions | None = None
+    """None: the App has none."""
+    limits_egress: bool = False
 
 
 class Apps:
@@ -51,6 +68,8 @@ class Apps:
         self.informer = Informer(client, RESOURCE, self, also=(Unavailable,))
         self._by_uid: dict[str, KnownApp] = {}
         self._uids: dict[tuple[str, str], str] = {}
+        self.sessions_changed: Callable[[str], None] = lambda _: None
+        """Called with the uid of an App whose sessions are others than before."""
 
     @property
     def is_listed(self) -> bool:
@@ -66,6 +85,9 @@ class Apps:
 
     def named(self, namespace: str, name: str) -> KnownApp | None:
         return self._by_uid.get(self._uids.get((namespace, name), ""))
+
+    def with_sessions(self) -> list[KnownApp]:
+        return [each for each in self._by_uid.values() if each.sessions is not None]
 
     async def read(self, namespace: str, name: str) -> KnownApp | None:
         """Returns an App, which it reads if the watch has not delivered it yet; None if it is missing.
@@ -84,17 +106,26 @@ class Apps:
         apps: dict[str, KnownApp] = {}
         async for objects in listing:
             apps |= {app.uid: app for app in map(_app, objects) if app is not None}
-        self._by_uid, self._uids = apps, {(app.namespace, app.name): app.uid for app in apps.values()}
+        before, self._by_uid, self._uids = self._by_uid, apps, {(app.namespace, app.name): app.uid for app in apps.values()}
+        for uid in before.keys() | apps.keys():
+            self._note_sessions(before.get(uid), apps.get(uid))
 
     async def change(self, raw: Manifest) -> None:
         if (app := _app(raw)) is not None:
-            self._by_uid[app.uid] = app
+            before, self._by_uid[app.uid] = self._by_uid.get(app.uid), app
             self._uids[app.namespace, app.name] = app.uid
+            self._note_sessions(before, app)
 
     async def delete(self, raw: Manifest) -> None:
         app = self._by_uid.pop(str(raw["metadata"].get("uid")), None)
         if app is not None and self._uids.get((app.namespace, app.name)) == app.uid:
             del self._uids[app.namespace, app.name]
+        self._note_sessions(app, None)
+
+    def _note_sessions(self, before: KnownApp | None, after: KnownApp | None) -> None:
+        app = after or before
+        if app is not None and (before.sessions if before is not None else None) != (after.sessions if after is not None else None):
+            self.sessions_changed(app.uid)
 
 
 def _app(raw: Manifest) -> KnownApp | None:
@@ -104,14 +135,34 @@ def _app(raw: Manifest) -> KnownApp | None:
     runs = _part(spec, "runs")
     redact = _part(runs, "redact")
     redacts = bool(redact.get("fields") or redact.get("patterns"))
-    return KnownApp(meta["uid"], meta["namespace"], meta["name"], runs.get("content") is True, redacts, _durable(_part(runs, "durable")))
+    return KnownApp(
+        uid=meta["uid"],
+        namespace=meta["namespace"],
+        name=meta["name"],
+        records_content=runs.get("content") is True,
+        redacts=redacts,
+        durable=_durable(_part(runs, "durable")),
+        sessions=_sessions(spec),
+        limits_egress=isinstance(_part(spec, "network").get("egress"), list),
+    )
 
 
 def _durable(raw: Manifest) -> Durable:
     """Reads the limits; a wrong value, which only an older schema lets through, counts as missing."""
     names = {"keep": "keepSeconds", "open_most": "maxOpen", "interruptions": "interruptions", "wait": "waitSeconds"}
     values = {field: raw.get(name) for field, name in names.items()}
-    return Durable(**{field: value for field, value in values.items() if type(value) is int and value >= 0})
+    counts = {field: value for field, value in values.items() if type(value) is int and value >= 0}
+    hosts = raw.get("callbackHosts")
+    return Durable(**counts, callback_hosts=tuple(each for each in hosts if isinstance(each, str)) if isinstance(hosts, list) else ())
+
+
+def _sessions(spec: object) -> Sessions | None:
+    raw = spec.get("sessions") if isinstance(spec, dict) else None
+    if not isinstance(raw, dict):
+        return None
+    values = {field: raw.get(name) for field, name in (("idle", "idleSeconds"), ("warm", "warmSeconds"))}
+    counts = {field: value for field, value in values.items() if type(value) is int and value >= 0}
+    return Sessions(**counts, when_unknown="Refuse" if raw.get("whenUnknown") == "Refuse" else "Live")
 
 
 def _part(of: object, name: str) -> Manifest:

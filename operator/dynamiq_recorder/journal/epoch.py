@@ -6,6 +6,7 @@ The store's number is raised first: if it is below the cluster's, the store is a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from functools import partial
 from typing import Protocol
@@ -40,6 +41,7 @@ class EpochMap:
 
     def __init__(self, client: Client, namespace: str) -> None:
         self._client, self._namespace = client, namespace
+        self._version = ""
 
     async def read(self) -> int:
         """Returns its number, 0 before the first one.
@@ -47,13 +49,20 @@ class EpochMap:
         Raises errors.ApiError.
         """
         raw = await self._client.get(CONFIG_MAPS, self._namespace, CONFIG_MAP)
+        self._version = str(raw["metadata"].get("resourceVersion", ""))
         text = str((raw.get("data") or {}).get(ENTRY, "0"))
         if not (text.isascii() and text.isdigit()) or len(text) > 8:
             raise errors.Invalid(f"the entry {ENTRY} of the ConfigMap {CONFIG_MAP} is no number")
         return int(text)
 
     async def write(self, epoch: int) -> None:
-        await self._client.patch(CONFIG_MAPS, self._namespace, CONFIG_MAP, {"data": {ENTRY: str(epoch)}})
+        """Raises it, unless another replica has changed it since it was read: then that one has raised it.
+
+        Raises errors.ApiError.
+        """
+        version = {"metadata": {"resourceVersion": self._version}} if self._version else {}
+        with contextlib.suppress(errors.Conflict):
+            await self._client.patch(CONFIG_MAPS, self._namespace, CONFIG_MAP, {**version, "data": {ENTRY: str(epoch)}})
 
 
 class Epoch:

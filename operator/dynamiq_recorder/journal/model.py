@@ -136,13 +136,25 @@ class Save(msgspec.Struct, frozen=True, kw_only=True):
 class Saved(msgspec.Struct, frozen=True):
     """The outcome of a save. `ok`: False if another claim has the run. `cancel`: a cancellation is requested.
 
-    `answers`: those that the claim did not have yet, by the question's id, as JSON.
+    `answers`: those that the claim did not have yet, by the question's id, as JSON. `callbacks`: how many are due by its end.
     """
 
     id: str
     ok: bool
     cancel: bool = False
     answers: Mapping[str, bytes] = {}
+    callbacks: int = 0
+
+
+class NewCallback(msgspec.Struct, frozen=True):
+    """A callback of a run. `token`: what its receiver knows us by. `metadata`: JSON, which it gets back."""
+
+    url: str
+    token: str | None = None
+    metadata: bytes | None = None
+
+    def __repr__(self) -> str:
+        return "NewCallback()"  # no URL and no token, wherever it is logged
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -157,7 +169,7 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run to accept. `input`: JSON.
+    """A run to accept. `input`: JSON. `session`: the hash of its conversation, if that is kept.
 
     `paused`: the first save of a run that already began at `started_at`, and pauses with its acceptance.
     """
@@ -169,9 +181,11 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     request_hash: str | None = None
     user_id: str | None = None
     session_id: str | None = None
+    session: str | None = None
     trigger: str | None = None
     tags: tuple[str, ...] = ()
     headers: Mapping[str, str] = {}
+    callbacks: tuple[NewCallback, ...] = ()
     paused: Save | None = None
     started_at: int | None = None
 
@@ -211,3 +225,53 @@ class Open(msgspec.Struct, frozen=True):
     oldest: int
     questions: int = 0
     waiting_since: int | None = None
+
+
+class LateCallbacks(msgspec.Struct, frozen=True):
+    """How many callbacks of runs of an App's pins are due for a while, and sent by no pod."""
+
+    namespace: str
+    app: str
+    app_uid: str
+    pins: str
+    callbacks: int
+
+
+class CallbackCounts(msgspec.Struct, frozen=True):
+    """The callbacks of ended runs of all Apps that are neither delivered nor failed, and the late ones among them."""
+
+    pending: int = 0
+    late: tuple[LateCallbacks, ...] = ()
+
+
+class Conversations(msgspec.Struct, frozen=True):
+    """The conversations of an App's pins. `recent`: those with a turn lately. `last_turn`: of all. `turns_wait`: one waits for a pod.
+
+    `moved`: those that have left these pins.
+    """
+
+    namespace: str
+    app: str
+    app_uid: str
+    pins: str
+    sessions: int = 0
+    recent: int = 0
+    last_turn: int | None = None
+    turns_wait: bool = False
+    moved: int = 0
+
+
+class Placed(msgspec.Struct, frozen=True):
+    """An App with sessions, and the digest of their placement; None before the first."""
+
+    namespace: str
+    app: str
+    app_uid: str
+    digest: str | None
+
+
+class SessionCounts(msgspec.Struct, frozen=True):
+    """The counts of conversations of all Apps, and the Apps with sessions, also those without a conversation."""
+
+    pins: tuple[Conversations, ...] = ()
+    apps: tuple[Placed, ...] = ()

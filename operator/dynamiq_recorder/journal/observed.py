@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from dynamiq_operator import __version__
-from dynamiq_recorder.journal.model import MICROSECONDS, Open
+from dynamiq_recorder.journal.model import MICROSECONDS, Conversations, Open
 from dynamiq_recorder.observed import BUCKETS
 
 _PREFIX = "dynamiq_journal_"
@@ -32,6 +32,30 @@ class OpenRuns(Collector):
         for state, at in sorted(oldest.items()):
             ages.add_metric([state], max(self._clock() - at, 0) / MICROSECONDS)
         return [runs, ages]
+
+
+class OpenSessions(Collector):
+    """The conversations as of the last counts. `read`: returns them."""
+
+    def __init__(self, read: Callable[[], Iterable[Conversations]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        sessions = GaugeMetricFamily(f"{_PREFIX}sessions", "Conversations.", labels=["namespace", "app", "pins"])
+        for each in self._read():
+            sessions.add_metric([each.namespace, each.app, each.pins], each.sessions)
+        return [sessions]
+
+
+class PendingCallbacks(Collector):
+    """The callbacks as of the last counts. `read`: returns how many are pending."""
+
+    def __init__(self, read: Callable[[], int]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        text = "Callbacks of ended runs that are neither delivered nor failed."
+        return [GaugeMetricFamily(f"{_PREFIX}callbacks", text, value=self._read())]
 
 
 class Metrics:
@@ -64,6 +88,13 @@ class Metrics:
         )
         self.fenced = Counter(f"{_PREFIX}fenced", "Saves that were refused, since another claim has the run.", registry=registry)
         self.interrupted = Counter(f"{_PREFIX}interrupted", "Runs whose pod was silent for a lease.", registry=registry)
+        self.sessions_moved = Counter(
+            f"{_PREFIX}sessions_moved", "Conversations that were moved from their version to another.", registry=registry
+        )
+        self.callbacks_delivered = Counter(f"{_PREFIX}callbacks_delivered", "Callbacks that were delivered.", registry=registry)
+        self.callbacks_failed = Counter(
+            f"{_PREFIX}callbacks_failed", "Callbacks that were given up, or that their receiver wants no more.", registry=registry
+        )
         self.refused = Counter(f"{_PREFIX}records_refused", "Records of runs that the recorder refused.", registry=registry)
         self.unrecorded = Gauge(f"{_PREFIX}unrecorded", "Ended runs that wait for the recorder.", registry=registry)
         self.store_bytes = Gauge(f"{_PREFIX}store_bytes", "Bytes of the store on its disk.", registry=registry)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from dynamiq_operator.serving.encoding import dumps
+from dynamiq_recorder.journal import callbacks, sessions
+from dynamiq_recorder.journal.callback import Callback
 from dynamiq_recorder.journal.model import MICROSECONDS, Limits, NewRun, Place, Refused, Save, Saved, State
 from dynamiq_recorder.journal.question import Question
 from dynamiq_recorder.journal.run import INPUT, RECORD, Run
@@ -23,6 +25,11 @@ FOR_DELETED = 3600 * MICROSECONDS
 """Microseconds for which the runs of a deleted App are kept."""
 ALONE_WAITS, TURN = 60 * MICROSECONDS, 90 * MICROSECONDS
 """Microseconds after which a pod makes room for a run that is to be alone, and for which it has the turn after it asked."""
+SILENT = 12 * MICROSECONDS
+"""Microseconds after its last sign of life from which on a replica counts as ended: it gives one each five seconds."""
+REPLICA = "replica/"
+"""The beginning of the names of the notes in which replicas give their signs of life."""
+REPLICAS = f"name LIKE '{REPLICA}%'"
 RECORD_WAITS = 7 * 86_400 * MICROSECONDS
 """Microseconds for which a run that has not reached the recorder is kept."""
 
@@ -36,15 +43,15 @@ class Turns:
     def __init__(self) -> None:
         self._pods: dict[tuple[str, str], tuple[str, int]] = {}
 
-    def is_of(self, place: Place, now: int) -> bool:
+    def is_of(self, work: Work, place: Place) -> bool:
         """Returns True if it is this pod's turn; it is, too, if no other pod that still asks has it."""
         pod, until = self._pods.get((place.app_uid, place.pins), ("", 0))
-        if pod != place.pod and until > now:
+        if pod != place.pod and until > work.now:
             return False
-        self._pods[place.app_uid, place.pins] = (place.pod, now + TURN)
+        self._pods[place.app_uid, place.pins] = (place.pod, work.now + TURN)
         return True
 
-    def end(self, place: Place) -> None:
+    def end(self, work: Work, place: Place) -> None:  # noqa: ARG002 - of one process
         self._pods.pop((place.app_uid, place.pins), None)
 
 
@@ -70,15 +77,17 @@ class Accepted(msgspec.Struct):
     is_new: bool
     claim: Claim | None = None
     questions: tuple[Question, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
 
 
 def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: bool) -> Accepted:
     """Accepts a run, and claims it for the calling pod if `claims`, or takes its pause. A request that comes again gets the run that exists.
 
-    Raises Refused.
+    A run of a conversation goes to the conversation's pins, and is claimed by their pods. Raises Refused.
     """
     if (known := _known(work, place, new)) is not None:
-        return Accepted(known, _input(work, known), is_new=False, questions=_open(work.questions([known], unused=True)[known.key]))
+        asked, called = _open(work.questions([known], unused=True)[known.key]), callbacks.of_run(work.connection, known.key)
+        return Accepted(known, _input(work, known), is_new=False, questions=asked, callbacks=called)
     run = Run(
         app_uid=place.app_uid,
         id=new.id,
@@ -96,22 +105,22 @@ def accept(work: Work, place: Place, new: NewRun, limits: Limits, *, claims: boo
         headers=dumps(dict(new.headers)).decode(),
         accepted_at=work.now,
     )
-    run.accept(new.input, work.now)
+    run.accept(new.input, work.now, new.callbacks)
     claim, questions = None, dict[str, Question]()
     if new.paused is not None:
         run.claim(place.pod, work.now, work.lease)
         run.started_at = min(new.started_at or work.now, work.now)
         run.save(new.paused, {}, questions, work.now, work.lease)
     _check_limits(work, place, new, limits, run.size)
-    if claims:
+    if new.session is not None and new.paused is None:  # one that pauses has begun on the pod's own pins
+        run.pins, run.workflow_hash = sessions.place_run(work, place, new.session)
+    if claims and run.pins == place.pins:
         run.claim(place.pod, work.now, work.lease)
         claim = Claim(run, new.input, {}, alone=False)
-    work.connection.tell(
-        "INSERT INTO app (uid, namespace, name) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING",
-        [(place.app_uid, place.namespace, place.app)],
-    )
+    work.add_app(place)
     work.write([run])
-    return Accepted(run, new.input, is_new=True, claim=claim, questions=_open(questions))
+    called = callbacks.of_run(work.connection, run.key) if new.callbacks else ()
+    return Accepted(run, new.input, is_new=True, claim=claim, questions=_open(questions), callbacks=called)
 
 
 def _open(questions: Mapping[str, Question]) -> tuple[Question, ...]:
@@ -144,11 +153,11 @@ def _check_limits(work: Work, place: Place, new: NewRun, limits: Limits, size: i
             ("SELECT coalesce(sum(size), 0) FROM space WHERE namespace = ?", (place.namespace,)),
         ]
     )
-    if int(tallied[0][0]) >= limits.of_app:
+    if int(tallied[0][0]) + work.added("tally", place.app_uid) >= limits.of_app:
         raise Refused("too_many_runs", f"the App has {limits.of_app} open runs, which is its limit: wait until some have ended")
-    if int(of_key[0][0]) >= limits.of_key:
+    if int(of_key[0][0]) + work.added("key_tally", place.app_uid, new.key) >= limits.of_key:
         raise Refused("too_many_runs", f"{limits.of_key} runs of this Access Key are open, which is the limit: wait until some have ended")
-    if int(taken[0][0]) + size > limits.of_namespace:
+    if int(taken[0][0]) + work.added("space", place.namespace) + size > limits.of_namespace:
         raise Refused("too_many_runs", "the runs of this namespace take all of its space in the journal: wait until some are deleted")
 
 
@@ -161,18 +170,18 @@ def claim(work: Work, place: Place, free: int, held: int | None, turns: Turns) -
     condition = "app_uid = ? AND pins = ? AND state = 'queued' AND alone = ? ORDER BY due, key LIMIT ?"
 
     def queued(alone: int, most: int) -> list[Run]:
-        return work.load(condition, (place.app_uid, place.pins, alone, most))
+        return work.load(condition, (place.app_uid, place.pins, alone, most), skips=True)
 
     runs, lone = queued(0, free), queued(1, 1)
     if not runs and not lone:
-        return None
+        return [] if _are_skipped(work, place) else None
     if held is None:
         held = _held(work, place) if lone else 0
     if held > 0:
-        if lone and lone[0].due < work.now - ALONE_WAITS and turns.is_of(place, work.now):
+        if lone and lone[0].due < work.now - ALONE_WAITS and turns.is_of(work, place):
             return []
     elif lone and (not runs or lone[0].due <= runs[0].due):
-        turns.end(place)
+        turns.end(work, place)
         runs = lone
     chosen: list[Run] = []
     for run in runs:
@@ -188,6 +197,12 @@ def claim(work: Work, place: Place, free: int, held: int | None, turns: Turns) -
         run.claim(place.pod, work.now, work.lease, asked)
     work.write(chosen)
     return claims
+
+
+def _are_skipped(work: Work, place: Place) -> bool:
+    """Returns True if another replica is changing queued runs: it may leave them queued."""
+    sql = "SELECT 1 FROM run WHERE app_uid = ? AND pins = ? AND state = 'queued' LIMIT 1"
+    return bool(work.connection.skipping and work.connection.all(sql, (place.app_uid, place.pins)))
 
 
 def _held(work: Work, place: Place) -> int:
@@ -222,9 +237,18 @@ def save(work: Work, place: Place, saves: Sequence[Save]) -> list[Saved]:
         answers = _answers(run, asked, is_again=is_again) if run.state is State.RUNNING else {}
         results.append(Saved(each.id, ok=True, cancel=run.canceling and run.is_open, answers=answers))
     work.write(list(changed.values()))
+    results = _with_callbacks(work, runs, changed, results)
     if any(run.state is not State.RUNNING for run in changed.values()) and _one_waits_to_be_alone(work, place):
         work.news.add(work_key(place.app_uid, place.pins))  # this pod, whose poll waits, may have no run now
     return results
+
+
+def _with_callbacks(work: Work, runs: Mapping[str, Run], changed: Mapping[int, Run], results: Sequence[Saved]) -> list[Saved]:
+    """Returns results with the number of callbacks that are due. One that comes again has those that are left: its pod may not know of them."""
+    ended = {each.id: runs[each.id].key for each in results if each.ok and not runs[each.id].is_open}
+    again = [key for key in ended.values() if key not in changed]
+    due = work.called + callbacks.due_of(work.connection, again) if again else work.called
+    return [msgspec.structs.replace(each, callbacks=due[ended[each.id]]) if each.id in ended else each for each in results]
 
 
 def _questions(work: Work, runs: Mapping[str, Run], saves: Sequence[Save]) -> dict[int, dict[str, Question]]:
@@ -262,15 +286,18 @@ def cancel(work: Work, app_uid: str, run_id: str, by: str | None) -> Run | None:
 def renew_leases(work: Work) -> None:
     """Gives every lease its full time from now on: pods could not renew theirs while no journal was there.
 
-    No queued run is due later than now: the wall clock may have gone back since.
+    No queued run is due later than now: the wall clock may have gone back since. While another replica serves, all of it stays.
     """
+    ((seen,),) = work.connection.all(f"SELECT max(value) FROM meta WHERE {REPLICAS}")  # noqa: S608 - our own names
+    if seen is not None and seen > work.now - SILENT:
+        return
     work.connection.do("UPDATE run SET lease_until = ? WHERE state = 'running'", (work.lease,))
     work.connection.do("UPDATE run SET due = ? WHERE state = 'queued' AND due > ?", (work.now, work.now))
 
 
 def sweep(work: Work, interruptions: Callable[[str], int]) -> tuple[int, bool]:
     """Takes runs from pods whose lease is over. Returns how many, and True if there may be more. `interruptions`: by which an App's run fails."""
-    runs = work.load("state = 'running' AND lease_until < ? ORDER BY lease_until LIMIT ?", (work.of_leases, PIECE))
+    runs = work.load("state = 'running' AND lease_until < ? ORDER BY lease_until LIMIT ?", (work.of_leases, PIECE), skips=True)
     for run in runs:
         run.interrupt(interruptions(run.app_uid), work.now)
     work.write(runs)
@@ -278,21 +305,25 @@ def sweep(work: Work, interruptions: Callable[[str], int]) -> tuple[int, bool]:
 
 
 def close_app(work: Work, app_uid: str) -> bool:
-    """Cancels the open runs of a deleted App, and notes since when it is deleted. Returns True if there may be more."""
+    """Ends the open runs and conversations of a deleted App, and notes since when it is deleted. Returns True if there may be more."""
     work.connection.do("UPDATE app SET missing_since = coalesce(missing_since, ?) WHERE uid = ?", (work.now, app_uid))
     runs = work.load("app_uid = ? AND ended_at IS NULL ORDER BY accepted_at LIMIT ?", (app_uid, PIECE))
     for run in runs:
         run.cancel(None, work.now, at_once=True)
     work.write(runs)
-    return len(runs) == PIECE
+    return sessions.forget_app(work, app_uid) or len(runs) == PIECE
 
 
 def delete_ended(work: Work, app_uid: str, keep: int, record_waits: int = RECORD_WAITS) -> tuple[int, bool]:
     """Deletes runs of an App that ended `keep` seconds ago, and are recorded or have waited too long for it (`record_waits`).
 
-    Runs of an App that was deleted an hour ago are deleted, too. Returns how many, and True if there may be more.
+    One of whose callbacks may still be sent stays. All runs of an App that was deleted an hour ago are deleted, too.
+
+    Returns how many, and True if there may be more. One replica at a time does it.
     """
-    condition = "app_uid = ? AND ended_at < ? AND (recorded = 1 OR ended_at < ?)"
+    if not work.connection.holds(f"journal/delete/{app_uid}"):
+        return 0, False
+    condition = f"app_uid = ? AND ended_at < ? AND (recorded = 1 OR ended_at < ?) AND NOT {callbacks.IS_CALLED_BACK}"
     parameters: list[object] = [app_uid, work.now - keep * MICROSECONDS, work.now - max(keep * MICROSECONDS, record_waits)]
     missing = work.connection.all("SELECT 1 FROM app WHERE uid = ? AND missing_since <= ?", (app_uid, work.now - FOR_DELETED))
     if missing:
@@ -314,7 +345,7 @@ def delete_ended(work: Work, app_uid: str, keep: int, record_waits: int = RECORD
 
 def forget_counts(work: Work) -> None:
     """Deletes counts of nothing, such as those of pins that no pod has any more."""
-    for table, column in (("tally", "runs"), ("key_tally", "runs"), ("space", "size")):
+    for table, column in (("tally", "runs"), ("key_tally", "runs"), ("space", "size"), ("session_tally", "sessions + moved")):
         work.connection.do(f"DELETE FROM {table} WHERE {column} = 0")  # noqa: S608 - our own names
 
 

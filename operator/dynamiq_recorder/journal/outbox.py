@@ -68,13 +68,15 @@ class Outbox:
     _failures: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
     """Failed attempts in a row, and when the next one is due, by App and pins."""
 
-    async def run(self, ends: asyncio.Event) -> None:
+    async def run(self, ends: asyncio.Event, leads: Callable[[], bool]) -> None:
+        """Sends until the end. `leads`: returns False while another replica sends."""
         context = ssl.create_default_context(cafile=str(self.recorder.ca)) if self.recorder.ca is not None else True
         timeout = aiohttp.ClientTimeout(total=WITHIN)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=context), timeout=timeout) as client:
             while not ends.is_set():
                 try:
-                    await self.send_all(client)
+                    if leads():
+                        await self.send_all(client)
                 except Exception as error:
                     log.warning("records cannot be sent to the recorder now: %s", error)
                 await asyncio.sleep(EVERY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from dynamiq_recorder.journal.model import NewCallback
 from dynamiq_recorder.journal.question import Question
 
 
@@ -20,6 +21,7 @@ class Pending(msgspec.Struct):
     """The data that a change writes beside the run's line. `clears_parts`: all of its parts are deleted.
 
     `questions`: by id; None: it is deleted. `clears_questions`: all of them are.
+    `callbacks`: of a new run. `calls_back`: its run has ended, so its callbacks are due. `unheard`: no pod's save ended it.
     """
 
     events: list[Event] = []
@@ -29,3 +31,6 @@ class Pending(msgspec.Struct):
     contents: dict[str, bytes] = {}
     questions: dict[str, Question | None] = {}
     clears_questions: bool = False
+    callbacks: tuple[NewCallback, ...] = ()
+    calls_back: bool = False
+    unheard: bool = False

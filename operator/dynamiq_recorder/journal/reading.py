@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from dynamiq_recorder.journal.model import Open, Selection, State
+from dynamiq_recorder.journal import callbacks
+from dynamiq_recorder.journal.callback import Callback
+from dynamiq_recorder.journal.model import MICROSECONDS, Conversations, Open, Selection, State
 from dynamiq_recorder.journal.pending import Event
+from dynamiq_recorder.journal.placement import Placement
 from dynamiq_recorder.journal.question import Question
 from dynamiq_recorder.journal.run import INPUT, OUTPUT, RECORD, Run
+from dynamiq_recorder.journal.sessions import placement_of
 from dynamiq_recorder.journal.tables import ASKED, COLUMNS, question_of, run_of, unpacked, unpacked_within
 from dynamiq_recorder.store.database import Cell, Connection, Database, pieces
 from dynamiq_recorder.store.results import COUNTED
@@ -19,6 +23,8 @@ PAGE_BYTES = 8 * 1024 * 1024
 EVENTS_BYTES = 4 * 1024 * 1024
 """Bytes of events from which on an answer has no further ones."""
 
+RECENT_MOST, WARM = 10_000, 300
+"""Most conversations of some pins that are counted as recent, and seconds for which they are if the App is not known."""
 QUESTIONS_SHOWN = 100
 """Most open questions that are shown with a run."""
 
@@ -26,7 +32,7 @@ QUESTIONS_SHOWN = 100
 class Shown(msgspec.Struct, frozen=True):
     """A run with its input and output, if they were requested. `is_omitted`: they are left out, since its page has too many bytes.
 
-    `questions`: its oldest open ones, if it is read by itself.
+    `questions`, `callbacks`: its oldest open ones, and all of these, if it is read by itself.
     """
 
     run: Run
@@ -34,6 +40,7 @@ class Shown(msgspec.Struct, frozen=True):
     output: bytes | None = None
     is_omitted: bool = False
     questions: tuple[Question, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -51,6 +58,14 @@ class Events(msgspec.Struct, frozen=True):
     output: bytes | None = None
 
 
+class KeptSessions(msgspec.Struct, frozen=True):
+    """An App with conversations. `oldest`: the last turn of the one that is silent for longest. `moved`: lines of some that moved are left."""
+
+    app_uid: str
+    oldest: int
+    moved: bool
+
+
 class Record(msgspec.Struct, frozen=True):
     """A record of a run that waits for the recorder."""
 
@@ -64,11 +79,11 @@ def run(database: Database, connection: Connection, app_uid: str, run_id: str, *
     found = _run(database, connection, app_uid, run_id)
     if found is None:
         return None
-    questions = _open_questions(connection, found)
+    questions, called = _open_questions(connection, found), callbacks.of_run(connection, found.key)
     if not content:
-        return Shown(found, questions=questions)
+        return Shown(found, questions=questions, callbacks=called)
     contents = {name: unpacked(data) for name, data in _contents(connection, found.key)}
-    return Shown(found, contents.get(INPUT), contents.get(OUTPUT), questions=questions)
+    return Shown(found, contents.get(INPUT), contents.get(OUTPUT), questions=questions, callbacks=called)
 
 
 def _open_questions(connection: Connection, of: Run) -> tuple[Question, ...]:
@@ -263,3 +278,73 @@ def records(database: Database, connection: Connection, app_uid: str, pins: str,
         (line,) = connection.all("SELECT data FROM content WHERE run = ? AND name = ?", (key, RECORD))
         chosen.append(Record(key, database.id_out(run_id), bytes(line[0])))
     return chosen
+
+
+def conversations(connection: Connection, warm: Mapping[str, int], now: int, app_uid: str | None = None) -> tuple[Conversations, ...]:
+    """Returns the counts of conversations and waiting turns by pins, in order of their place. `warm`: warmSeconds by App. `app_uid`: None for all.
+
+    Pins whose conversations have all moved are among those of one App.
+    """
+    of_app, whose = ("", []) if app_uid is None else (" AND t.app_uid = ?", [app_uid])
+    some = "t.sessions > 0" if app_uid is None else "(t.sessions > 0 OR t.moved > 0)"
+    place, its_app = "a.namespace, a.name, t.app_uid, t.pins", "JOIN app a ON a.uid = t.app_uid"
+    tallied, turns = connection.ask(
+        [
+            (f"SELECT {place}, t.sessions, t.moved FROM session_tally t {its_app} WHERE {some}{of_app}", whose),  # noqa: S608 - our own names
+            (f"SELECT {place} FROM turn t {its_app} WHERE t.waits_until > ?{of_app}", [now, *whose]),  # noqa: S608
+        ]
+    )
+    of_pins = "FROM session WHERE app_uid = ? AND pins = ?"
+    seen = f"SELECT count(*) FROM (SELECT 1 {of_pins} AND last_seen > ? LIMIT {RECENT_MOST}) AS counted"  # noqa: S608
+    recent = connection.ask([(seen, (uid, pins, now - warm.get(uid, WARM) * MICROSECONDS)) for _, _, uid, pins, *_ in tallied])
+    last = connection.ask([(f"SELECT max(last_seen) {of_pins}", (uid, pins)) for _, _, uid, pins, *_ in tallied])
+    waits = {tuple(line) for line in turns}
+    counted = {
+        (namespace, app, uid, pins): Conversations(
+            namespace, app, uid, pins, int(sessions), int(lately[0][0]), turn[0][0], (namespace, app, uid, pins) in waits, int(moved)
+        )
+        for (namespace, app, uid, pins, sessions, moved), lately, turn in zip(tallied, recent, last, strict=True)
+    }
+    for namespace, app, uid, pins in waits - counted.keys():
+        counted[namespace, app, uid, pins] = Conversations(namespace, app, uid, pins, turns_wait=True)
+    return tuple(counted[place] for place in sorted(counted))
+
+
+def placements(connection: Connection) -> dict[str, str]:
+    """Returns the digests of placements by App."""
+    return dict(connection.all("SELECT app_uid, digest FROM placement"))
+
+
+def turn(connection: Connection, app_uid: str, pins: str) -> int:
+    """Returns until when a turn waits for a pod of some pins; 0 if none does."""
+    lines = connection.all("SELECT waits_until FROM turn WHERE app_uid = ? AND pins = ?", (app_uid, pins))
+    return int(lines[0][0]) if lines else 0
+
+
+def kept_sessions(connection: Connection) -> tuple[KeptSessions, ...]:
+    """Returns the Apps that have conversations."""
+    places = connection.all("SELECT app_uid, pins FROM session_tally WHERE sessions > 0")
+    lines = connection.ask([("SELECT min(last_seen) FROM session WHERE app_uid = ? AND pins = ?", place) for place in places])
+    placements = {uid: placement_of(connection, uid) for uid in {uid for uid, _ in places}}
+    oldest, moved = dict[str, int](), set[str]()
+    for (uid, pins), ((at,),) in zip(places, lines, strict=True):
+        if at is None:
+            continue
+        oldest[uid] = min(oldest.get(uid, at), at)
+        if uid not in moved and _has_moved(connection, uid, pins, placements[uid]):
+            moved.add(uid)
+    return tuple(KeptSessions(uid, at, uid in moved) for uid, at in oldest.items())
+
+
+def _has_moved(connection: Connection, app_uid: str, pins: str, placement: Placement) -> bool:
+    if pins in placement.closed:
+        return True
+    taken = placement.taken
+    if taken is None or pins == taken.pins:
+        return False
+    sql = "SELECT 1 FROM session WHERE app_uid = ? AND pins = ? AND began_at < ? LIMIT 1"
+    return bool(connection.all(sql, (app_uid, pins, taken.before)))
+
+
+def has_past_turns(connection: Connection, now: int) -> bool:
+    return bool(connection.all("SELECT 1 FROM turn WHERE waits_until < ? LIMIT 1", (now,)))

@@ -22,6 +22,7 @@ import msgspec
 from dynamiq_operator.model.journal import OPEN_STATES
 from dynamiq_operator.serving.encoding import dumps
 from dynamiq_recorder.journal import records
+from dynamiq_recorder.journal.callback import size_of
 from dynamiq_recorder.journal.model import (
     ALONE_FROM,
     FENCES,
@@ -35,6 +36,7 @@ from dynamiq_recorder.journal.model import (
     STATUSES,
     Asks,
     End,
+    NewCallback,
     NewQuestion,
     Pause,
     Refused,
@@ -117,9 +119,9 @@ class Run(msgspec.Struct, kw_only=True):
         """Returns how often it was claimed; a hold of a claimed run counts, too."""
         return self.fence % FENCES
 
-    def accept(self, data: bytes, now: int) -> None:
+    def accept(self, data: bytes, now: int, callbacks: tuple[NewCallback, ...] = ()) -> None:
         """Begins the life of a new run. `data`: its input."""
-        self.due, self.size = now, RUN_SIZE
+        self.due, self.size, self.pending.callbacks = now, RUN_SIZE + sum(map(size_of, callbacks)), callbacks
         self._put_content(INPUT, data)
         self._note(now, "run.accepted", b"{}")
 
@@ -366,6 +368,7 @@ class Run(msgspec.Struct, kw_only=True):
         self.alone = False
         self.paused_at, self.resume_at, self.hold_reason = None, None, None
         self._count_questions({})
+        self.pending.calls_back = True
         # Nothing resumes it, so its parts go at once.
         self.size, self.parts_size = self.size - self.parts_size, 0
         self.pending.clears_parts = True
@@ -375,6 +378,7 @@ class Run(msgspec.Struct, kw_only=True):
     def _end_by_journal(self, state: State, reason: str, now: int) -> None:
         """Ends a run that no pod ends, with a record of its own: else the recorder would count a version's crashes as no runs."""
         self._end(state, reason, now)
+        self.pending.unheard = True
         self._put_content(RECORD, zlib.compress(dumps(records.of(self))))
         self.recorded = False
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -26,12 +27,14 @@ from dynamiq_recorder.journal.committer import Committer
 from dynamiq_recorder.journal.epoch import ClusterCopy, Epoch, EpochMap
 from dynamiq_recorder.journal.http.app import create_app
 from dynamiq_recorder.journal.http.context import Context
+from dynamiq_recorder.journal.listening import Listener
+from dynamiq_recorder.journal.model import Placed, SessionCounts
 from dynamiq_recorder.journal.notices import Notices
-from dynamiq_recorder.journal.observed import Metrics, OpenRuns
+from dynamiq_recorder.journal.observed import Metrics, OpenRuns, OpenSessions, PendingCallbacks
 from dynamiq_recorder.journal.open_feed import OpenFeed
 from dynamiq_recorder.journal.outbox import Outbox, Recorder
 from dynamiq_recorder.journal.store import JournalStore
-from dynamiq_recorder.journal.tables import OPEN_KEY, Key
+from dynamiq_recorder.journal.tables import OPEN_KEY, Key, placement_key
 from dynamiq_recorder.journal.upkeep import Upkeep
 
 PODS_FOR = 600.0
@@ -114,17 +117,29 @@ async def serve_for(options: Options, identity: Identity, stopping: asyncio.Even
 
 def context_of(options: Options, identity: Identity) -> Context:
     """Returns what all requests share. Its committer has a thread, which its `close` ends."""
-    metrics, notices = Metrics(), Notices()
-    feed = OpenFeed(options.store.open_runs, notices)
+    metrics, notices, store = Metrics(), Notices(), options.store
+
+    def sessions() -> Callable[[], SessionCounts]:
+        return partial(_session_counts, store, identity.apps.with_sessions())
+
+    share = store.share_polled if store.replica is not None else None
+    feed = OpenFeed(store.open_runs, notices, share=share, sessions=sessions, callbacks=store.callback_counts)
 
     def notify(news: Iterable[Key]) -> None:
         feed.is_stale = feed.is_stale or OPEN_KEY in news
         notices.notify(news)
 
-    metrics.registry.register(OpenRuns(lambda: feed.snapshot.runs if feed.snapshot is not None else (), options.store.clock))
-    committer = Committer(options.store.commit, notify, metrics.commit_seconds.observe)
+    def notify_all() -> None:
+        feed.is_stale = True
+        notices.notify_all()
+
+    identity.apps.sessions_changed = lambda uid: notify([placement_key(uid), OPEN_KEY])
+    metrics.registry.register(OpenRuns(lambda: feed.snapshot.runs if feed.snapshot is not None else (), store.clock))
+    metrics.registry.register(OpenSessions(lambda: feed.snapshot.sessions.pins if feed.snapshot is not None else ()))
+    metrics.registry.register(PendingCallbacks(lambda: feed.callbacks.pending))
+    committer = Committer(store.commit, notify, metrics.commit_seconds.observe)
     return Context(
-        store=options.store,
+        store=store,
         committer=committer,
         notices=notices,
         feed=feed,
@@ -135,7 +150,16 @@ def context_of(options: Options, identity: Identity) -> Context:
         metrics=metrics,
         full_at=options.full_at,
         namespace_bytes=options.namespace_bytes,
+        turns=options.store.turns,
+        listener=Listener(options.store.replica, notify, notify_all) if options.store.replica is not None else None,
     )
+
+
+def _session_counts(store: JournalStore, apps: list[KnownApp]) -> SessionCounts:
+    pins = store.conversations({each.uid: each.sessions.warm for each in apps if each.sessions is not None})
+    digests = store.placements() if apps else {}
+    placed = (Placed(each.namespace, each.name, each.uid, digests.get(each.uid)) for each in apps)
+    return SessionCounts(pins, tuple(sorted(placed, key=lambda each: (each.namespace, each.app, each.app_uid))))
 
 
 async def run(options: Options, context: Context, identity: Identity, stopping: asyncio.Event) -> None:
@@ -151,12 +175,14 @@ async def run(options: Options, context: Context, identity: Identity, stopping: 
         context.feed.run(stopping, lambda error: log.warning("open runs cannot be counted: %s", error)),
         servers.read_again(*([certificate.refresh] if certificate is not None else [])),
     ]
+    if context.listener is not None:
+        beside.append(context.listener.run(stopping))
     if options.recorder is not None:
 
         async def app_exists(uid: str) -> bool:
             return identity.apps.get(uid) is not None or not identity.apps.is_listed
 
-        beside.append(Outbox(context.store, context.committer, context.metrics, options.recorder, app_exists).run(stopping))
+        beside.append(Outbox(context.store, context.committer, context.metrics, options.recorder, app_exists).run(stopping, context.leads))
     await servers.run(
         servers.Ports(options.host, options.port, options.health_port, options.metrics_port),
         create_app(context),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dynamiq_operator.serving.limits import RUNS_MAX
-from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, Asks, State
+from dynamiq_recorder.journal.callback import GIVES_UP, CallbackState
+from dynamiq_recorder.journal.model import LEASE, MICROSECONDS, Asks, Place, State
 from dynamiq_recorder.journal.pending import Pending
 from dynamiq_recorder.journal.question import Question
 from dynamiq_recorder.journal.run import OPEN, RECORD, Run
@@ -42,7 +44,7 @@ LARGE = 1024
 NOTE = "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 
 Key = tuple[str, ...]
-"""A kind of news and whose they are: work of an App and pins, the events of a run, or the counts of open runs."""
+"""A kind of news and whose they are: work of an App and pins, events of a run, an App's placement or callbacks, or counts."""
 
 
 def work_key(app_uid: str, pins: str) -> Key:
@@ -51,6 +53,19 @@ def work_key(app_uid: str, pins: str) -> Key:
 
 def run_key(app_uid: str, run_id: str) -> Key:
     return ("run", app_uid, run_id)
+
+
+def placement_key(app_uid: str) -> Key:
+    return ("placement", app_uid)
+
+
+def callbacks_key(app_uid: str) -> Key:
+    return ("callbacks", app_uid)
+
+
+def unheard_key(app_uid: str) -> Key:
+    """Returns the key of callbacks that are due, and of which the answer to no save tells a pod."""
+    return ("unheard", app_uid)
 
 
 OPEN_KEY: Key = ("open",)
@@ -69,7 +84,7 @@ def question_of(line: Cell) -> Question:
     *known, content, answer = line
     fields: dict[str, Any] = dict(zip(ASKED, known, strict=True))
     fields |= {"kind": Asks(fields["kind"]), "used": bool(fields["used"])}
-    return Question(**fields, content=unpacked(content), answer=unpacked(answer) if answer is not None else None)
+    return Question(**fields, content=unpacked(content or b""), answer=unpacked(answer) if answer is not None else None)
 
 
 def packed(data: bytes) -> bytes:
@@ -110,36 +125,51 @@ def _packed_or_none(data: bytes | None) -> bytes | None:
 class Work:
     """One transaction. `now`: its time. `of_leases`: the time by which leases are measured.
 
-    `news`: who is to be notified once it is committed.
+    `news`: who is to be notified once it is committed. `called`: how many callbacks became due, by the key of their run.
     """
 
     def __init__(self, database: Database, connection: Connection, now: int, of_leases: int) -> None:
         self.database, self.connection, self.now, self.of_leases = database, connection, now, of_leases
         self.news: set[Key] = set()
+        self._counts: dict[tuple[str, tuple[str, ...], str], Counter[tuple[str, ...]]] = {}
+        self.called = Counter[int]()
 
     @property
     def lease(self) -> int:
         """The end of a lease that begins now."""
         return self.of_leases + LEASE * MICROSECONDS
 
-    def load(self, condition: str, parameters: Sequence[object] = ()) -> list[Run]:
-        """Returns runs that are about to be changed. `condition`: SQL after WHERE."""
-        sql = f"SELECT {COLUMNS} FROM run WHERE {condition}{self.connection.locking}"  # noqa: S608 - our own names
+    def load(self, condition: str, parameters: Sequence[object] = (), *, skips: bool = False) -> list[Run]:
+        """Returns runs that are about to be changed. `condition`: SQL after WHERE. `skips`: without those that another replica is changing."""
+        locks = self.connection.skipping if skips else self.connection.locking
+        sql = f"SELECT {COLUMNS} FROM run WHERE {condition}{locks}"  # noqa: S608 - our own names
         return [run_of(self.database, line) for line in self.connection.all(sql, parameters)]
 
     def by_ids(self, app_uid: str, run_ids: Iterable[str]) -> dict[str, Run]:
         """Returns the runs of an App that exist, by id."""
-        identities = []
-        for each in run_ids:
-            try:
-                identities.append(self.database.id_in(each))
-            except ValueError:
-                continue
+        identities = self._identities(run_ids)
         runs: dict[str, Run] = {}
         for part in pieces(identities):
             condition, values = self.connection.within("id", part)
-            runs |= {run.id: run for run in self.load(f"app_uid = ? AND {condition}", [app_uid, *values])}
+            # In one order, so that two transactions with the same runs do not wait for each other.
+            runs |= {run.id: run for run in self.load(f"app_uid = ? AND {condition} ORDER BY key", [app_uid, *values])}
         return runs
+
+    def _identities(self, run_ids: Iterable[str]) -> list[object]:
+        identities = []
+        for each in run_ids:
+            with contextlib.suppress(ValueError):
+                identities.append(self.database.id_in(each))
+        return identities
+
+    def keys(self, app_uid: str, run_ids: Iterable[str]) -> dict[str, int]:
+        """Returns the keys of the runs of an App that exist, by id. Others may change these runs meanwhile."""
+        keys: dict[str, int] = {}
+        for part in pieces(self._identities(run_ids)):
+            condition, values = self.connection.within("id", part)
+            lines = self.connection.all(f"SELECT id, key FROM run WHERE app_uid = ? AND {condition}", [app_uid, *values])  # noqa: S608
+            keys |= {self.database.id_out(identity): key for identity, key in lines}
+        return keys
 
     def sizes(self, runs: Sequence[Run]) -> dict[int, dict[str, int]]:
         """Returns the sizes of the parts of runs, by key and node."""
@@ -155,7 +185,7 @@ class Work:
 
         `unused`: only questions that are open or have such an answer, and with their contents.
         """
-        content, which = ("content", " AND used = 0") if unused else ("x''", "")
+        content, which = ("content", " AND used = 0") if unused else ("NULL", "")
         found: dict[int, dict[str, Question]] = {run.key: {} for run in runs}
         for part in pieces(list(found)):
             condition, values = self.connection.within("run", part)
@@ -168,13 +198,18 @@ class Work:
                 found[key][question.id] = question
         return found
 
+    def add_app(self, place: Place) -> None:
+        """Adds the App of a pod if it is new: upkeep finds out when it is deleted."""
+        line = (place.app_uid, place.namespace, place.app)
+        self.connection.tell("INSERT INTO app (uid, namespace, name) VALUES (?, ?, ?) ON CONFLICT (uid) DO NOTHING", [line])
+
     def write(self, runs: Sequence[Run]) -> None:
         """Writes changed and new runs, all that they have pending, and the counts."""
         for run in runs:
             values = [getattr(run, name) for name in CHANGING]
             values = [int(value) if isinstance(value, bool) else value for value in values]
             if run.key:
-                self.connection.do(_UPDATE, [*values, run.key])
+                self.connection.tell(_UPDATE, [[*values, run.key]])
             else:
                 fixed = [self.database.id_in(run.id) if name == "id" else getattr(run, name) for name in FIXED]
                 run.key = int(self.connection.all(_INSERT, [*fixed, *values])[0][0])
@@ -203,6 +238,26 @@ class Work:
             self.connection.insert([Lines("event", ("run", "sequence", "at", "type", "data"), events)])
         if asking := [run for run in runs if run.pending.questions or run.pending.clears_questions]:
             self._write_questions(asking)
+        self._write_callbacks(runs)
+
+    def _write_callbacks(self, runs: Sequence[Run]) -> None:
+        columns = ("run", "n", "app_uid", "url", "token", "metadata", "state", "tries")
+        new = [
+            (run.key, n, run.app_uid, each.url, each.token, each.metadata, CallbackState.PENDING.value, 0)
+            for run in runs
+            for n, each in enumerate(run.pending.callbacks)
+        ]
+        if new:
+            self.connection.insert([Lines("callback", columns, new)])
+        ended = {run.key: run for run in runs if run.pending.calls_back}
+        for part in pieces(sorted(ended)):
+            condition, values = self.connection.within("run", part)
+            sql = f"UPDATE callback SET due = ?, gives_up_at = ? WHERE {condition} AND state = ? RETURNING run"  # noqa: S608 - our own names
+            for (key,) in self.connection.all(sql, [self.now, self.now + GIVES_UP, *values, CallbackState.PENDING.value]):
+                self.called[key] += 1
+                self.news.add(callbacks_key(ended[key].app_uid))
+                if ended[key].pending.unheard:
+                    self.news.add(unheard_key(ended[key].app_uid))
 
     def _write_questions(self, runs: Sequence[Run]) -> None:
         self.news.add(OPEN_KEY)  # open questions are counted, too
@@ -241,13 +296,27 @@ class Work:
         self.add_to("space", ("namespace",), "size", space)
 
     def add_to(self, table: str, key: Sequence[str], column: str, changes: Mapping[tuple[str, ...], int]) -> None:
-        """Adds to counts, in one order of keys, so that two transactions never wait for each other."""
-        lines = [(*each, change) for each, change in sorted(changes.items()) if change]
-        names = ", ".join(key)
-        places = ", ".join("?" * (len(key) + 1))
-        sql = (
-            f"INSERT INTO {table} ({names}, {column}) VALUES ({places}) "  # noqa: S608 - our own names
-            f"ON CONFLICT ({names}) DO UPDATE SET {column} = {table}.{column} + excluded.{column}"
-        )
-        if lines:
-            self.connection.tell(sql, lines)
+        """Adds to counts, at the end of the transaction: others wait for the end of one that has changed a count."""
+        self._counts.setdefault((table, tuple(key), column), Counter()).update(changes)
+
+    def added(self, table: str, *of: str) -> int:
+        """Returns what this transaction has added to the counts of a table whose keys begin so."""
+        counts = [counter.items() for (name, _, _), counter in self._counts.items() if name == table]
+        return sum(change for items in counts for key, change in items if key[: len(of)] == of)
+
+    def finish(self) -> None:
+        """Writes the counts, in one order of tables and keys, so that two transactions never wait for each other."""
+        for (table, key, column), changes in sorted(self._counts.items()):
+            names, places = ", ".join(key), ", ".join("?" * (len(key) + 1))
+            more = (
+                f"INSERT INTO {table} ({names}, {column}) VALUES ({places}) "  # noqa: S608 - our own names
+                f"ON CONFLICT ({names}) DO UPDATE SET {column} = {table}.{column} + excluded.{column}"
+            )
+            # A line that this transaction deleted stays away.
+            less = f"UPDATE {table} SET {column} = {column} + ? WHERE {' AND '.join(f'{name} = ?' for name in key)}"  # noqa: S608
+            for each, change in sorted(changes.items()):
+                if change > 0:
+                    self.connection.tell(more, [(*each, change)])
+                elif change < 0:
+                    self.connection.tell(less, [(change, *each)])
+        self._counts.clear()

@@ -6,7 +6,7 @@ from dynamiq_recorder.journal.model import FENCES, MICROSECONDS, REJECTED, Asks,
 from dynamiq_recorder.journal.operations import PIECE
 from dynamiq_recorder.journal.question import Input, canonical
 from dynamiq_recorder.journal.run import NUMBERS, Run
-from dynamiq_recorder.journal.tables import NOTE, Work, unpacked
+from dynamiq_recorder.journal.tables import Work, unpacked
 
 
 def answer(work: Work, app_uid: str, run_id: str, kind: Asks, given: Input, by: str) -> tuple[Run, bool] | None:
@@ -40,7 +40,7 @@ def answer(work: Work, app_uid: str, run_id: str, kind: Asks, given: Input, by: 
 
 def resume_due(work: Work) -> bool:
     """Lets runs go on whose time has come. Returns True if there may be more."""
-    runs = work.load("state = 'waiting' AND resume_at <= ? ORDER BY resume_at LIMIT ?", (work.now, PIECE))
+    runs = work.load("state = 'waiting' AND resume_at <= ? ORDER BY resume_at LIMIT ?", (work.now, PIECE), skips=True)
     for run in runs:
         run.resume(work.now)
     work.write(runs)
@@ -50,7 +50,7 @@ def resume_due(work: Work) -> bool:
 def expire(work: Work, app_uid: str, wait: int) -> bool:
     """Ends an App's runs whose oldest open question was asked `wait` seconds ago. Returns True if there may be more."""
     condition = "app_uid = ? AND state = 'waiting' AND waits_since <= ? ORDER BY waits_since LIMIT ?"
-    runs = work.load(condition, (app_uid, work.now - wait * MICROSECONDS, PIECE))
+    runs = work.load(condition, (app_uid, work.now - wait * MICROSECONDS, PIECE), skips=True)
     for run in runs:
         run.expire(work.now)
     work.write(runs)
@@ -81,8 +81,11 @@ def unhold(work: Work, app_uid: str, pins: str, reason: str) -> tuple[int, bool]
 def restored(work: Work, epoch: int, before: int) -> tuple[int, bool]:
     """Continues open runs of a restored store, in a new epoch. Returns how many it holds, and True if there may be more.
 
-    `before`: since when the journal serves; later runs are not from the copy.
+    `before`: since when the journal serves; later runs are not from the copy. Nothing is left to do once another replica has noted the epoch.
     """
+    ((noted,),) = work.connection.all(f"SELECT value FROM meta WHERE name = 'epoch'{work.connection.locking}")  # noqa: S608
+    if noted >= epoch:
+        return 0, False
     condition = "ended_at IS NULL AND accepted_at <= ? AND fence < ? ORDER BY accepted_at LIMIT ?"
     runs = work.load(condition, (before, epoch * FENCES, PIECE))
     questions = work.questions(runs)
@@ -92,8 +95,8 @@ def restored(work: Work, epoch: int, before: int) -> tuple[int, bool]:
 
 
 def note_epoch(work: Work, epoch: int) -> None:
-    """Raises the store's epoch."""
-    work.connection.do(NOTE, ("epoch", epoch))
+    """Raises the store's epoch. It never falls: else a store that another replica has raised further would count as an older copy."""
+    work.connection.do("UPDATE meta SET value = ? WHERE name = 'epoch' AND value < ?", (epoch, epoch))
 
 
 def cancel_all(work: Work, app_uid: str, pins: str, by: str) -> tuple[int, bool]:

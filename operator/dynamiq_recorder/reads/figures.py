@@ -18,7 +18,7 @@ from dynamiq_operator.model.runs import (
 )
 from dynamiq_recorder.compare import figures_of
 from dynamiq_recorder.model import NodeSums, Point, Row, RowFigures, Session, Sketch, Sums, Wholeness
-from dynamiq_recorder.reads.runs import tokens_of, value
+from dynamiq_recorder.reads.runs import row_of, tokens_of, value
 from dynamiq_recorder.reads.times import shown, shown_or_none, usd
 from dynamiq_recorder.sketch import added
 
@@ -54,6 +54,7 @@ def session(stored: Session) -> SessionSummary:
         last_at=shown(stored.last_at),
         cost_usd=usd(stored.cost),
         unpriced_calls=stored.unpriced,
+        row=row_of(stored),
     )
 
 

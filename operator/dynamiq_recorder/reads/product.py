@@ -9,7 +9,7 @@ from dynamiq_operator.model.runs import PRODUCT_STATUSES
 from dynamiq_operator.model.traces import UsageBucket, UsageFigures, UsageMetrics
 from dynamiq_recorder.model import MICROSECONDS, Point, Run, Sums
 from dynamiq_recorder.reads.figures import total
-from dynamiq_recorder.reads.runs import value
+from dynamiq_recorder.reads.runs import row_of, value
 from dynamiq_recorder.reads.times import shown, usd
 
 
@@ -36,6 +36,7 @@ def message(run: Run) -> dict[str, Any]:
         "output": value(run.output),
         "created_at": shown(run.first_at),
         "trace_id": run.id,
+        "row": row.model_dump() if (row := row_of(run)) is not None else None,
     }
 
 

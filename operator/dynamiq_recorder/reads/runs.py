@@ -8,8 +8,8 @@ from typing import Any
 
 import orjson
 
-from dynamiq_operator.model.runs import NodeStatus, RunScore, RunSummary
-from dynamiq_recorder.model import Run, Score, Span, Tokens, out_of_line
+from dynamiq_operator.model.runs import NodeStatus, RunRow, RunScore, RunSummary
+from dynamiq_recorder.model import Run, Score, Session, Span, Tokens, out_of_line
 from dynamiq_recorder.reads.times import milliseconds, shown, usd
 from dynamiq_recorder.sdk_runs import without_content
 
@@ -63,6 +63,11 @@ def has_content(run: Run) -> bool:
 
 def score_of(score: Score) -> RunScore:
     return RunScore.model_construct(name=score.name, value=score.value, comment=score.comment, by=score.by, at=shown(score.at))
+
+
+def row_of(of: Run | Session) -> RunRow | None:
+    """Returns the row of a run, or of a session's newest run; None if it is unknown."""
+    return RunRow.model_construct(sequence=of.sequence, version=of.workflow_version) if of.sequence is not None else None
 
 
 def value(text: str | None) -> Any:

@@ -11,22 +11,34 @@ _TEXT = frozenset(
         *("source", "status", "reason", "trigger_name", "session_id", "user_id", "tags", "models", "pins", "workflow_version"),
         *("workflow_hash", "trace_id", "span_id", "parent_id", "node_id", "name", "type", "model", "provider", "error_type", "cost_source"),
         *("error", "input", "output", "extra", "kind", "value", "folded", "by_whom", "comment", "uid", "digest"),
+        *("app_uid", "namespace", "app", "key_name", "idempotency_key", "request_hash", "headers", "state", "holder", "cancel_by", "node"),
+        *("hold_reason", "answer_by", "url", "token", "replica", "pod"),
     )
 )
 _KINDS = {
     "id": "uuid",
     "sketch": "bytea",
+    "data": "bytea",
+    "content": "bytea",
+    "answer": "bytea",
+    "metadata": "bytea",
     "cost_sketch": "bytea",
     "token_sketch": "bytea",
     "tokens_squared": "double precision",
     "priced_cost_squared": "double precision",
 }
-_OF_SCORES = {"value": "double precision"}
+_OF_TABLES = {
+    "scores": {"value": "double precision"},
+    "part": {"state": "bytea"},
+    "question": {"id": "text"},
+    "callback": {"status": "bigint"},
+    "meta": {"value": "bigint"},
+}
 
 
 def kinds(table: str, columns: Sequence[str]) -> list[str]:
     """Returns the columns' types. A whole number is read as bigint and stored as the column has it."""
-    special = _KINDS | _OF_SCORES if table == "scores" else _KINDS
+    special = _KINDS | _OF_TABLES.get(table, {})
     return [special.get(column) or ("text" if column in _TEXT else "bigint") for column in columns]
 
 

@@ -46,6 +46,8 @@ class Connection(Protocol):
     """SQL after a list of keys `i`: it joins runs r, each by its key, however many the database expects."""
     locking: str
     """SQL after a SELECT whose lines are about to be changed."""
+    skipping: str
+    """The same, which leaves out lines that another transaction is changing."""
     weighed: bool
     """True if the store counts the bytes of each App's runs, since it knows how full its disk is."""
     fence: str
@@ -99,6 +101,10 @@ class Connection(Protocol):
 
     def keys_of(self, lines: Sequence[Cell], count: int) -> Sequence[int]:
         """Returns keys for `count` new runs, ascending."""
+        ...
+
+    def holds(self, name: str) -> bool:
+        """Prevents others from holding a name until the end. Returns False, without a wait, if another one has it."""
         ...
 
     def hold_schema(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import select
 import uuid
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -18,31 +17,20 @@ from typing import Any
 import psycopg
 from psycopg import errors, sql
 from psycopg.pq import Escaping
-from psycopg_pool import ConnectionPool
 
 from dynamiq_recorder.store.arrays import kinds, literals
 from dynamiq_recorder.store.database import Cell, Connection, Lines, Question, T, Wanted
-from dynamiq_recorder.store.results import Unavailable, WrongStore
+from dynamiq_recorder.store.pools import AGAIN, PATIENCE, SCHEMA, Raw, lock_number, prepare, readers, store_errors, writers
 
-Raw = psycopg.Connection[Cell]
-
-OLDEST = 150_000
-"""The oldest version of the server."""
 READERS, WRITERS = 8, 4
 """Most connections. Readers: four at a time, one for exports, two for senders, and one more."""
-PATIENCE = 5.0
-"""Most seconds that a call waits for a connection."""
 FEW = 400
 """Most lines that go in one message; for more, a COPY for each table is faster."""
 OFTEN = 3
 """The use of a statement at which it is prepared."""
 TRIES = 6
-LONGEST = 30_000
-"""Most milliseconds of one statement of a reader."""
-_AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure, errors.InvalidSqlStatementName)
 _UUIDS = ("id", "r.id")
 _ALONE, _SHARED = "pg_advisory_xact_lock", "pg_advisory_xact_lock_shared"
-_SCHEMA = "dynamiq-recorder/schema"
 
 
 class Plans:
@@ -76,6 +64,7 @@ class PostgresConnection:
 
     looked_up = "JOIN LATERAL (SELECT * FROM runs WHERE runs.key = i.key OFFSET 0) r ON true"
     locking = " FOR UPDATE"
+    skipping = " FOR UPDATE SKIP LOCKED"
     fence = " OFFSET 0"
     weighed = False
 
@@ -116,6 +105,8 @@ class PostgresConnection:
             return self._escaping.escape_literal(value.encode())
         if isinstance(value, (int, float)):
             return repr(value).encode()
+        if isinstance(value, bytes):
+            return b"'\\x" + value.hex().encode() + b"'::bytea"
         raise TypeError(f"{type(value).__name__} is nothing to tell a database")
 
     def finish(self) -> None:
@@ -181,8 +172,11 @@ class PostgresConnection:
     def keys_of(self, lines: Sequence[Cell], count: int) -> Sequence[int]:  # noqa: ARG002 - there are so many
         return [line[0] for line in lines]
 
+    def holds(self, name: str) -> bool:
+        return bool(self.all("SELECT pg_try_advisory_xact_lock(?)", (lock_number(name),))[0][0])
+
     def hold_schema(self) -> None:
-        self.ask(self._locks([_SCHEMA], _ALONE))
+        self.ask(self._locks([SCHEMA], _ALONE))
 
     def rows_held(self, apps: Sequence[tuple[str, str]], *, alone: bool) -> list[Question]:
         return self._locks([f"rows/{namespace}/{name}" for namespace, name in apps], _ALONE if alone else _SHARED)
@@ -202,27 +196,27 @@ class PostgresConnection:
 
 class PostgresDatabase:
     """Connections to a database. It raises WrongStore for a server that is too old, Unavailable for one that is unreachable or refuses the
-    login.
+    login. `schema`: of the tables, which is made if it is missing; None for the user's own.
     """
 
-    def __init__(self, address: str, *, readers: int = READERS, writers: int = WRITERS) -> None:
-        _try(address)
-        self._address = address
+    def __init__(self, address: str, *, schema: str | None = None, reading: int = READERS, writing: int = WRITERS) -> None:
+        prepare(address, schema)
+        self._address, self._schema = address, schema
         self._plans: weakref.WeakKeyDictionary[Raw, Plans] = weakref.WeakKeyDictionary()
-        self._writers = _pool(address, writers, _as_writer)
-        self._readers = _pool(address, readers, _as_reader)
+        self._writers = writers(address, writing, schema)
+        self._readers = readers(address, reading, schema)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[PostgresConnection]:
-        with _store_errors(), self._readers.connection() as raw:
+        with store_errors(), self._readers.connection() as raw:
             yield PostgresConnection(raw)
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         for again in range(TRIES):
             try:
-                with _store_errors(), self._writers.connection() as raw:
+                with store_errors(), self._writers.connection() as raw:
                     return self._transact(raw, work, again=again > 0)
-            except _AGAIN:
+            except AGAIN:
                 if again == TRIES - 1:
                     raise
         raise AssertionError("unreachable")
@@ -250,7 +244,7 @@ class PostgresDatabase:
 
     def scrub(self) -> None:
         """Removes dead lines. The server has to overwrite their copies in free space of pages, in the log and in its archive."""
-        with _store_errors(), psycopg.connect(self._address, autocommit=True, connect_timeout=int(PATIENCE)) as raw:
+        with store_errors(), psycopg.connect(self._address, autocommit=True, connect_timeout=int(PATIENCE)) as raw:
             raw.execute("VACUUM (ANALYZE) runs, labels, errors, spans, contents, extras, scores, rollups, node_rollups")
 
     def sorting(self) -> contextlib.AbstractContextManager[None]:
@@ -260,7 +254,7 @@ class PostgresDatabase:
     @contextlib.contextmanager
     def loading(self) -> Iterator[None]:
         """Drops the indexes of runs, and creates them again at the end."""
-        with _store_errors(), psycopg.connect(self._address, autocommit=True) as raw:
+        with store_errors(), psycopg.connect(self._address, autocommit=True) as raw:
             made = raw.execute(
                 "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = current_schema() AND tablename = 'runs' "
                 "AND indexname NOT IN ('runs_id', 'runs_pkey')"
@@ -276,8 +270,11 @@ class PostgresDatabase:
                 raw.execute("VACUUM ANALYZE")
 
     def bytes(self) -> int:
+        size = "pg_database_size(current_database())"
+        if self._schema is not None:
+            size = "coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
         with self.reading() as connection:
-            return int(connection.all("SELECT pg_database_size(current_database())")[0][0])
+            return int(connection.all(f"SELECT {size}")[0][0])
 
     def fullness(self) -> float | None:
         return None
@@ -285,75 +282,6 @@ class PostgresDatabase:
     def close(self) -> None:
         self._writers.close()
         self._readers.close()
-
-
-def _try(address: str) -> None:
-    try:
-        with psycopg.connect(address, connect_timeout=int(PATIENCE)) as raw:
-            version = raw.info.server_version
-    except psycopg.Error as error:
-        raise Unavailable(f"PostgreSQL: {error}") from error
-    if version < OLDEST:
-        raise WrongStore(f"PostgreSQL has version {version // 10_000}, and the store needs {OLDEST // 10_000} or newer")
-
-
-def _pool(address: str, size: int, configure: Callable[[Raw], None]) -> ConnectionPool[Raw]:
-    return ConnectionPool(
-        address,
-        min_size=1,
-        max_size=size,
-        timeout=PATIENCE,
-        reconnect_timeout=PATIENCE,
-        kwargs={"application_name": "dynamiq-recorder", "connect_timeout": int(PATIENCE), "client_encoding": "utf8"},
-        configure=configure,
-        check=_check,
-        open=True,
-    )
-
-
-def _check(raw: Raw) -> None:
-    """Checks a connection if there is something to read: a server that stops sends a message, and it sends none otherwise.
-
-    A query for each use would take more time than it is worth.
-    """
-    waiting = select.poll()  # not select(): that knows descriptors below 1024 alone, and senders have as many
-    waiting.register(raw.fileno(), select.POLLIN)
-    if waiting.poll(0):
-        ConnectionPool.check_connection(raw)
-
-
-def _as_writer(raw: Raw) -> None:
-    raw.adapters.register_loader("uuid", psycopg.types.string.TextLoader)
-    raw.autocommit = True  # BEGIN and COMMIT go with other statements
-    # A plan made while a table was empty is kept: it must use an index, which is right for larger tables, too.
-    raw.execute("SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off")
-    raw.prepare_threshold = None  # else the driver drops all prepared statements after an error, those of Plans, too
-
-
-def _as_reader(raw: Raw) -> None:
-    raw.adapters.register_loader("uuid", psycopg.types.string.TextLoader)
-    raw.prepare_threshold = None
-    raw.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-    raw.read_only = True
-    raw.execute(f"SET statement_timeout = {LONGEST}")
-    raw.execute("SET enable_hashjoin = off; SET enable_mergejoin = off")  # few lines of a page are looked up in large tables
-    raw.commit()
-
-
-@contextlib.contextmanager
-def _store_errors() -> Iterator[None]:
-    """Converts the server's errors to the store's own."""
-    try:
-        yield
-    except _AGAIN:
-        raise
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        raise Unavailable(f"PostgreSQL: {error}") from error
-
-
-def lock_number(name: str) -> int:
-    """Returns the number of an advisory lock."""
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big", signed=True)
 
 
 def _matching(selection: Wanted) -> Question:

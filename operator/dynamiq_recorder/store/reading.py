@@ -242,7 +242,8 @@ def sessions(connection: Connection, selection: Filter, *, limit: int, offset: i
         f"sum(r.cache_write_tokens), sum(r.cost), sum(r.unpriced) FROM runs r WHERE {where.sql} AND {condition} GROUP BY r.session_id"
     )
     inputs = _first_inputs(connection, where, session_ids) if content else {}
-    by_id = {line[0]: _session(line, inputs.get(line[0])) for line in connection.all(sql, [*where.values, *values])}
+    last = _last_rows(connection, where, session_ids)
+    by_id = {line[0]: _session(line, last[line[0]], inputs.get(line[0])) for line in connection.all(sql, [*where.values, *values])}
     return tuple(by_id[session] for session in session_ids), len(newest)
 
 
@@ -256,7 +257,17 @@ def _first_inputs(connection: Connection, where: Conditions, session_ids: Sequen
     return {of_run[key]: text for key, text in connection.all(read, values)}
 
 
-def _session(line: Cell, first_input: str | None) -> Session:
+def _last_rows(connection: Connection, where: Conditions, session_ids: Sequence[str]) -> dict[str, Cell]:
+    """Returns sequence and version of the row of the newest run of each session."""
+    sql = (
+        f"SELECT w.sequence, r.workflow_version FROM runs r LEFT JOIN app_rows w ON w.key = r.row_key WHERE {where.sql} "  # noqa: S608
+        "AND r.session_id = ? ORDER BY r.started_at DESC, r.key DESC LIMIT 1"
+    )
+    newest = connection.ask([(sql, [*where.values, session]) for session in session_ids])
+    return {session: lines[0] if lines else (None, None) for session, lines in zip(session_ids, newest, strict=True)}
+
+
+def _session(line: Cell, row: Cell, first_input: str | None) -> Session:
     session, user, count, failed, first, last, *sums = line
     tokens_in, tokens_out, read, write, cost, unpriced = (int(value) if value is not None else None for value in sums)
     tokens = Tokens(input=tokens_in, output=tokens_out, cache_read=read, cache_write=write)
@@ -270,6 +281,8 @@ def _session(line: Cell, first_input: str | None) -> Session:
         tokens=tokens,
         cost=cost,
         unpriced=unpriced or 0,
+        sequence=row[0],
+        workflow_version=row[1],
         input=first_input,
     )
 

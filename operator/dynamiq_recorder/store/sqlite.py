@@ -45,7 +45,7 @@ class SqliteConnection:
     again = False
     weighed = True
     looked_up = "CROSS JOIN runs r ON r.key = i.key"
-    locking = fence = ""
+    locking = skipping = fence = ""
 
     def __init__(self, raw: sqlite3.Connection) -> None:
         self.raw = raw
@@ -95,6 +95,9 @@ class SqliteConnection:
     def keys_of(self, lines: Sequence[Cell], count: int) -> Sequence[int]:
         last = int(lines[0][0])
         return range(last + 1, last + count + 1)
+
+    def holds(self, name: str) -> bool:  # noqa: ARG002 - SQLite has one writer
+        return True
 
     def hold_schema(self) -> None:
         """Does nothing: SQLite has one writer."""

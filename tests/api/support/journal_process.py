@@ -33,18 +33,28 @@ class Journal:
     url: str
 
     def accept(self, pod: Manifest, app: str, *runs: str, ends: bool = False) -> None:
-        """Accepts background runs of these ids from a pod of the App. `ends`: cancels them at once."""
-        account, namespace = pod["spec"].get("serviceAccountName") or "default", pod["metadata"]["namespace"]
-        token = recorders.token(Api.of(self.cluster), namespace, account, audience=JOURNAL_AUDIENCE, pod=pod)
+        """Accepts background runs of these ids, each with a callback, from a pod of the App. `ends`: cancels them at once."""
+        token = self._token(pod)
         for run in runs:
-            body = {"id": run, "key": "default", "input": {"question": "When?"}, "claim": False}
-            self._post(f"/v1/apps/{app}/runs", token, body, 201)
+            called = [{"url": "https://hooks.example.com/done", "token": None, "metadata": None}]
+            body = {"id": run, "key": "default", "input": {"question": "When?"}, "claim": False, "callbacks": called}
+            self._send("POST", f"/v1/apps/{app}/runs", token, body, 201)
             if ends:
-                self._post(f"/v1/apps/{app}/runs/{run}/cancel", token, {}, 200)
+                self._send("POST", f"/v1/apps/{app}/runs/{run}/cancel", token, {}, 200)
 
-    def _post(self, path: str, token: str, body: Manifest, status: int) -> None:
+    def begin(self, pod: Manifest, app: str, *sessions: str) -> None:
+        """Begins conversations, given by their hashes, with a turn at a pod of the App."""
+        token = self._token(pod)
+        for session in sessions:
+            self._send("PUT", f"/v1/apps/{app}/sessions/{session}", token, {"instance": pod["metadata"]["uid"]}, 200)
+
+    def _token(self, pod: Manifest) -> str:
+        account, namespace = pod["spec"].get("serviceAccountName") or "default", pod["metadata"]["namespace"]
+        return recorders.token(Api.of(self.cluster), namespace, account, audience=JOURNAL_AUDIENCE, pod=pod)
+
+    def _send(self, method: str, path: str, token: str, body: Manifest, status: int) -> None:
         def is_taken() -> bool:
-            answer = requests.post(f"{self.url}{path}", json=body, headers={"Authorization": f"Bearer {token}"}, timeout=120)
+            answer = requests.request(method, f"{self.url}{path}", json=body, headers={"Authorization": f"Bearer {token}"}, timeout=120)
             # The journal sees a new App a moment later.
             assert answer.status_code in (status, 404, 503), answer.text
             return answer.status_code == status

@@ -21,6 +21,28 @@ OF_THE_RECORDER = re.compile(
 )
 OPEN_RUNS = re.compile(r"/v1/apps/[^/]+/runs\?(.*&)?open=true(&.*)?$")
 QUESTIONS = "/v1/apps/{app_id}/questions"
+SESSIONS = "/v1/apps/{app_id}/sessions"
+MESSAGES = f"{SESSIONS}/{{session_id}}/messages"
+CONVERSATIONS = "/v1/apps/{app_id}/conversations"
+SAID_IN_SESSIONS = (
+    ("chat-7f31c9", 3, 0, "Where is my invoice of October?"),
+    (
+        "lena.fischer@example.com",
+        12,
+        1,
+        "Invoice 2026-1187 was paid twice. I would like to have the second payment back, and a letter that says so.",
+    ),
+    ("chat-7f31a0", 1, 0, "Do you deliver to Iceland?"),
+    ("whatsapp:+49 151 5550 1187", 5, 0, "The same for invoice 2026-1192, please"),
+    ("chat-7f2e44", 2, 2, "How do I change my address?"),
+)
+"""For each session in a picture: its id, how many runs, how many of them failed, and the first question."""
+
+TURNS = (
+    ("Where is my invoice of October?", "Invoice 2026-1187 was sent on 2 November, to lena.fischer@example.com."),
+    ("It is not there.", "I have sent it again. It may take a minute, and it may be among your spam."),
+    ("Thank you, there it is! Can I pay it in two parts?", "Yes: half of it now, and half of it within 30 days. Shall I note that?"),
+)
 REFUND = {
     "id": "refund:1",
     "node": "refund",
@@ -79,6 +101,39 @@ def asking(page: Page, recorded: Recorded) -> None:
     ]
     answered(page, "GET", QUESTIONS, 200, open_runs(question))
     page.route(OPEN_RUNS, lambda route: _fulfil(route, "GET", urlsplit(route.request.url).path, 200, open_runs(*runs)))
+
+
+def conversing(page: Page, recorded: Recorded) -> None:
+    """Gives the App sessions from now on, of which some stay on its oldest row. The page is the console's."""
+    rows = [{"sequence": each.sequence, "version": each.version} for each in (recorded.rows[0], recorded.rows[-1])]
+    usual = example("GET", SESSIONS)["data"][0]
+
+    def session(number: int, name: str, runs: int, failed: int, question: str) -> Any:
+        last = recorded.now - timedelta(minutes=7 * number + 1)
+        began = text(last - timedelta(minutes=3 * runs))
+        more = {"id": name, "session_id": name, "created_at": began, "first_at": began, "last_at": text(last), "row": rows[-1]}
+        return usual | more | {"input": {"question": question}, "runs": runs, "failed": failed}
+
+    sessions = [session(number, *each) for number, each in enumerate(SAID_IN_SESSIONS)]
+    begun = recorded.now - timedelta(hours=5)
+    usual = example("GET", MESSAGES)["data"][0]
+    messages = []
+    for number, (question, answer) in enumerate(TURNS):
+        run = str(uuid.uuid5(uuid.NAMESPACE_URL, f"{recorded.app_id} {number}"))
+        turn = {"id": run, "trace_id": run, "created_at": text(begun + timedelta(minutes=4 * number)), "row": rows[0]}
+        messages.append(usual | turn | {"input": {"question": question}, "output": {"answer": answer}})
+    counts = [
+        {"pins": pins, "sequence": row["sequence"], "sessions": count, "recent": recent, "row": row, "deployment_id": of.id}
+        | {"last_turn": text(recorded.now - timedelta(minutes=minutes))}
+        for pins, row, of, count, recent, minutes in (
+            ("fedcba9876543210", rows[1], recorded.rows[-1], 214, 37, 1),
+            ("0123456789abcdef", rows[0], recorded.rows[0], 12, 3, 4),
+        )
+    ]
+    pages = {"page": 1, "page_size": 50, "page_count": 1, "counted_to": 10_000}
+    answered(page, "GET", SESSIONS, 200, {"data": sessions, "pagination": pages | {"total_count": len(sessions)}})
+    answered(page, "GET", MESSAGES, 200, {"data": messages, "pagination": pages | {"total_count": len(messages), "next_cursor": None}})
+    answered(page, "GET", CONVERSATIONS, 200, {"data": counts})
 
 
 def refused(page: Page | BrowserContext, status: int = 501, code: str = "no_recorder", message: str = NO_RECORDER) -> list[str]:

@@ -19,6 +19,8 @@ SCREENS: Mapping[str, str] = {
     "runs": "/console/apps/{app}/runs",
     "run": "/console/apps/{app}/runs/{row}",
     "background run": "/console/apps/{app}/runs/{row}?open=true",
+    "sessions": "/console/apps/{app}/sessions",
+    "session": "/console/apps/{app}/sessions?session=s-1",
     "monitoring": "/console/apps/{app}/monitoring",
     "configuration": "/console/apps/{app}/configuration",
     "triggers": "/console/apps/{app}/triggers",
@@ -30,7 +32,7 @@ SCREENS: Mapping[str, str] = {
 }
 """Path of each screen by name, with ids in braces: app, row, older row, workflow and version. A run has any id."""
 
-DIALOGS = frozenset({"row", "roll back", "review", "run", "background run", "deploy", "promote", "deploy of a workflow"})
+DIALOGS = frozenset({"row", "roll back", "review", "run", "background run", "session", "deploy", "promote", "deploy of a workflow"})
 """Screens that lie over another screen."""
 
 REFUSED = frozenset({"deployments", "overview", "row", "run", "workflow"})

@@ -24,8 +24,8 @@ from tests.support.plugin import Plugin
 from tests.support.stage import Stage, stage
 from tests.support.waiting import eventually
 
-BEFORE = "ef1e4646"
-"""The commit before runs asked a person."""
+BEFORE = "451048d8"
+"""The commit before conversations stayed on their row."""
 APPS = 100
 CALLED = 2
 """Apps of a kind that are called all the time."""
@@ -33,7 +33,8 @@ EVERY = 0.2  # seconds between two calls of one of them
 JOURNAL = "http://127.0.0.1:9"
 """Nobody listens there: this operator never learns which background runs are open."""
 OURS = ("-c", f"import sys; from dynamiq_operator.__main__ import main; sys.argv.append('--journal={JOURNAL}'); sys.exit(main())")
-LIMITS = {"durable": {"keepSeconds": 3600, "maxOpen": 5, "interruptions": 2, "waitSeconds": 86400, "pods": 3, "afterRejection": "Cancel"}}
+LIMITS = {"durable": {"keepSeconds": 3600, "callbackHosts": ["hooks.example.com"]}}
+SESSIONS = {"idleSeconds": 600}
 LOG = REPOSITORY / "docs" / "measured" / "upgrade.txt"
 
 
@@ -74,7 +75,9 @@ def test_neither_an_upgrade_nor_the_way_back_is_noticed_by_anybody(cluster: Clus
         _unchanged(scene, was, verdicts, "the upgrade")
         for app in scene.at_work:
             on.change("App", app, spec={"runs": LIMITS})
-        _unchanged(scene, was, verdicts, "a change of runs.durable")
+        for app in scene.switching:
+            on.change("App", app, spec={"sessions": SESSIONS})
+        _unchanged(scene, was, verdicts, "a change of runs.durable and of sessions")
         records = eventually("each App has its first record", lambda: _records(scene), upgrades.SETTLED_WITHIN, 1)
         meanwhile = _made_by_ours(on, scene)
         scene.until_quiet()

@@ -1,6 +1,7 @@
 """Runs a journal as a process that can be killed, for pods that a file identifies: no API server is needed.
 
-Its clock runs faster than time, so that the lease of a killed pod's runs is over sooner. It is the same clock after each start.
+Its clock runs faster than time, so that the lease of a killed pod's runs is over sooner. It is the same clock after each start, and for all
+replicas that start from one time.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ BEFORE = 86_400.0
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """The contents of the process's file. `pods`: their places by token. `began`, `speed`: of its clock."""
+    """The contents of the process's file. `pods`: their places by token. `began`, `speed`: of its clock; None for the database's."""
 
     address: str
     port: int
@@ -33,21 +34,29 @@ class Setup(msgspec.Struct, frozen=True):
     metrics_port: int
     pods: Mapping[str, Place]
     began: float
-    speed: float
+    speed: float | None
 
     def clock(self) -> int:
         """Returns microseconds."""
+        assert self.speed is not None
         return int((self.began - BEFORE + (time.time() - self.began) * self.speed) * MICROSECONDS)
 
 
 class JournalProcess:
-    """A journal in `folder`, as a process. `lease`: seconds until a killed pod's runs are interrupted."""
+    """A journal in `folder`, as a process. `lease`: seconds until a killed pod's runs are interrupted; None for a usual lease.
 
-    def __init__(self, folder: Path, pods: Mapping[str, Place], lease: float) -> None:
+    `address`: of its store, if that is no file in the folder. `began`: when its clock began.
+    """
+
+    def __init__(
+        self, folder: Path, pods: Mapping[str, Place], lease: float | None, *, address: str | None = None, began: float | None = None
+    ) -> None:
         self.database, self._log, self._file = folder / "journal.db", folder / "journal.log", folder / "setup.json"
         port, self._health_port, metrics_port = free_port(), free_port(), free_port()
         self.url = f"http://{HOST}:{port}"
-        setup = Setup(f"sqlite://{self.database}", port, self._health_port, metrics_port, pods, time.time(), LEASE / lease)
+        speed = LEASE / lease if lease is not None else None
+        address = address or f"sqlite://{self.database}"
+        setup = Setup(address, port, self._health_port, metrics_port, pods, began or time.time(), speed)
         self._file.write_text(json.dumps(msgspec.to_builtins(setup)))
         self._process: programs.Process | None = None
 

@@ -19,7 +19,7 @@ async def serve(setup: Setup) -> None:
     table = Table()
     for token, place in setup.pods.items():
         table.add_pod(token, place)
-    store = opened(setup.address, setup.clock, setup.clock)
+    store = opened(setup.address, setup.clock, setup.clock) if setup.speed is not None else opened(setup.address)
     options = Options(store=store, host=HOST, port=setup.port, health_port=setup.health_port, metrics_port=setup.metrics_port)
     await serve_for(options, table, servers.signalled())
     store.close()

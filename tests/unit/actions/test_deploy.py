@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from dynamiq_operator.actions.confirmed import perform_confirmed
@@ -9,18 +11,22 @@ from dynamiq_operator.actions.deploy import DeployRequest, deploy_claim, perform
 from dynamiq_operator.actions.idempotency import CallerKey, KeyReused
 from dynamiq_operator.actions.refusals import Changed, Refusal, Unknown
 from dynamiq_operator.actions.rights import REVIEWS
+from dynamiq_operator.desired.base import SERVICE, WORKLOAD
 from dynamiq_operator.desired.flow import FLOW_KEY
+from dynamiq_operator.desired.pin_labels import stored_digest
 from dynamiq_operator.kube import errors
-from dynamiq_operator.kube.resources import APPS, ROWS, RUNTIMES, VERSIONS
+from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS, RUNTIMES, VERSIONS
 from dynamiq_operator.model.objects import Manifest
 from tests.support import factories as given
-from tests.support.scripted import Reply, Script, ScriptedApi, Sent
+from tests.support.scripted import Reply, Script, ScriptedApi, Sent, listed
 from tests.support.scripted_namespace import EXISTS, FORBIDDEN, NOT_FOUND, created, flow_path, holding, lacking, permitting
 
 ROW_LIST = ROWS.path(given.NAMESPACE)
 KEY = CallerKey("anna", "once")
 MADE_AGAIN = given.stored(given.runtime_manifest(given.with_image("registry.test/other@sha256:" + "2" * 64)))
 REQUEST = DeployRequest(given.NAMESPACE, given.NAME, version="v2", message="why")
+HASH_BEFORE = "7755fb4b096a51801d76fe3f2d3b2cbfcec72b87f954f2d203583ceb42c18fc8"
+"""The hash of REQUEST on App `uid` in versions without conversations."""
 ANY = DeployRequest(given.NAMESPACE, given.NAME)
 
 
@@ -70,6 +76,37 @@ def test_a_deploy_of_the_live_version_changes_nothing(script: Script) -> None:
 
 def test_without_a_version_it_is_the_newest(script: Script) -> None:
     assert plan_deploy(ScriptedApi(script), DeployRequest(given.NAMESPACE, given.NAME)).preview.then.version == "v2"
+
+
+SESSIONS = {"rollout": {"strategy": "Switch"}, "sessions": {}}
+
+
+def test_a_deploy_takes_conversations_of_other_versions_if_it_is_asked_to(script: Script) -> None:
+    finishing = {"row": "chat-0", "sequence": 1, "version": "v0", "pins": "0123456789abcdef", "sessions": 2}
+    app = given.app_manifest(given.with_spec(**SESSIONS), given.with_status(finishing=[finishing]))
+    row = given.row_manifest("chat-1", given.live(1, "v1"))
+    holding(app, row, given.version_manifest("v1"), given.version_manifest("v2"), script=script)
+    for kind in (WORKLOAD, SERVICE):
+        script.on("GET", BY_KIND[kind.kind].path(given.NAMESPACE), listed())
+    plan = plan_deploy(ScriptedApi(script), replace(REQUEST, take_sessions=True))
+    assert (plan.row["spec"]["takeSessions"], plan.preview.takes_sessions, plan.preview.has_sessions) == (True, True, True)
+    live = stored_digest(row["spec"]["pinned"])
+    assert plan.preview.titles == {"0123456789abcdef": "v0 (#1)", live: "v1 (#1)"}
+    assert plan.preview.pins != live
+    script.on("GET", RUNTIMES.path(name="tiny-1"), given.stored(given.runtime_manifest()))
+    perform_confirmed(ScriptedApi(script), plan)
+    assert [each["spec"]["takeSessions"] for each in written(script)] == [True]
+    assert "takeSessions" not in plan_deploy(ScriptedApi(script), REQUEST).row["spec"]
+
+
+def test_a_deploy_of_an_app_without_sessions_takes_none(script: Script) -> None:
+    for request in (
+        replace(REQUEST, take_sessions=True),
+        DeployRequest(given.NAMESPACE, given.NAME, restores="chat-1", take_sessions=True),
+    ):
+        with pytest.raises(Refusal, match=r"chat has no spec\.sessions, so no conversation stays on its version"):
+            plan_deploy(ScriptedApi(script), request)
+    assert written(script) == []
 
 
 def test_a_first_deploy_takes_the_newest_runtime() -> None:
@@ -273,6 +310,7 @@ def test_the_preview_of_a_repeat_shows_that_no_row_is_added(script: Script) -> N
 def test_a_key_that_a_promotion_used_elsewhere_is_refused(script: Script) -> None:
     claim = deploy_claim(REQUEST, "uid", KEY)
     assert claim is not None
+    assert claim.request != getattr(deploy_claim(replace(REQUEST, take_sessions=True), "uid", KEY), "request", None)
     other = given.row_manifest(claim.row, given.in_namespace("production"))
     script.on("GET", ROWS.path("production", claim.row), given.stored(other))
     with pytest.raises(KeyReused):
@@ -299,3 +337,10 @@ def test_a_key_is_its_users_and_its_apps(other: object) -> None:
     assert claim is not None
     assert claim == deploy_claim(REQUEST, "uid", KEY)
     assert claim.row != getattr(other, "row", None)
+
+
+def test_a_key_of_the_version_before_still_finds_its_row() -> None:
+    """The request of that version had no field for conversations."""
+    claim = deploy_claim(REQUEST, "uid", KEY)
+    assert claim is not None
+    assert claim.request == HASH_BEFORE

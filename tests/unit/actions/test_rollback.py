@@ -44,6 +44,8 @@ def api(*rows: Manifest) -> ScriptedApi:
         (RollbackRequest(*APP, version="v2"), DeployRequest(*APP, restores="chat-4")),
         (RollbackRequest(*APP, version="v3"), DeployRequest(*APP, version="v3")),
         (RollbackRequest(*APP, row=2, runtime="tiny-2"), DeployRequest(*APP, restores="chat-2", runtime="tiny-2")),
+        (RollbackRequest(*APP, take_sessions=True), DeployRequest(*APP, restores="chat-1", take_sessions=True)),
+        (RollbackRequest(*APP, version="v3", take_sessions=True), DeployRequest(*APP, version="v3", take_sessions=True)),
         (RollbackRequest(*APP, row="#1"), DeployRequest(*APP, restores="chat-1")),
         (RollbackRequest(*APP, row="chat-2", with_config=True), DeployRequest(*APP, restores="chat-2", config=given.CONFIG)),
     ],

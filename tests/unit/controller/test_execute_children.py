@@ -9,6 +9,7 @@ import pytest
 from dynamiq_operator.controller.execute.apply import ATTEMPTS, OF_NO_OBJECT
 from dynamiq_operator.desired.access_keys import access_keys
 from dynamiq_operator.desired.base import CONFIG_MAP, ENDPOINT_SLICE, JOB, SERVICE, WORKLOAD, child, is_ours, owner
+from dynamiq_operator.desired.callback_key import callback_key
 from dynamiq_operator.desired.flow import flow as config_map
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, SECRETS, SLICES, VERSIONS
@@ -16,7 +17,7 @@ from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan import operations
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
-from dynamiq_operator.plan.observed.secrets import AccessKeys, KeysPresence
+from dynamiq_operator.plan.observed.secrets import AccessKeys, CallbackKey, KeysPresence
 from tests.support import factories as given
 from tests.support.controller import FIRST_KEY, LEASE, NAMED, Process, at, execute, stored
 from tests.support.scripted import Script, failure
@@ -444,6 +445,26 @@ async def test_access_keys_that_may_not_be_created_are_a_problem(process: Proces
     found = problem(process, access_keys(CHAT, ""))
     assert found is not None
     assert found.reason is ProblemReason.DENIED
+
+
+async def test_the_key_for_callbacks_is_created_once_and_shown_in_no_log(process: Process, script: Script, caplog: Any) -> None:
+    script.on("POST", at(SECRETS), NAMED)
+    state = process.states.of(APP)
+    state.callback_key = CallbackKey(KeysPresence.ABSENT)
+    with caplog.at_level("DEBUG"):
+        await execute(process, APP, operations.CreateCallbackKey(CHAT))
+    (created,) = script.bodies("POST", at(SECRETS))
+    assert (created["metadata"]["name"], list(created["stringData"])) == (names.callback_key("chat"), ["key"])
+    assert created["metadata"]["ownerReferences"] == [owner(CHAT)], "it is deleted with its App"
+    assert created["stringData"]["key"] not in caplog.text
+    assert state.callback_key is None, "the next reconcile reads the Secret"
+
+
+async def test_a_key_for_callbacks_that_exists_is_left_as_it_is(process: Process, script: Script) -> None:
+    existing = SECRETS.path(CHAT.meta.namespace, names.callback_key("chat"))
+    script.on("POST", at(SECRETS), failure(409, "AlreadyExists")).on("GET", existing, stored(callback_key(CHAT, "")))
+    await execute(process, APP, operations.CreateCallbackKey(CHAT))
+    assert [sent.method for sent in script.writes()] == ["POST"]
 
 
 # Runs.

@@ -10,9 +10,11 @@ import pytest
 from dynamiq_operator.desired.base import CONFIG_MAP, JOB, SECRET, SERVICE, child
 from dynamiq_operator.desired.pod_template import CONTAINER
 from dynamiq_operator.kube import errors
+from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.resources import APPS, BY_KIND, JOBS, PODS, POLICIES, ROWS, RUNTIMES, SECRETS, SLICES, VERSIONS, ApiResource
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, parse_time
+from dynamiq_operator.model.settings import Settings
 from dynamiq_operator.plan.observed.endpoints import GateState
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason
 from dynamiq_operator.plan.observed.secrets import KeysPresence
@@ -234,6 +236,35 @@ async def test_access_keys_that_could_not_be_read_are_read_again(process: Proces
     with pytest.raises(errors.Unavailable):
         await observe(process)
     assert (await observe(process)).secrets.access_keys.version == "41"
+
+
+CALLBACK_PATH = at(SECRETS, names.callback_key(given.NAME))
+
+
+async def test_the_key_for_callbacks_is_read_only_with_a_journal_and_again_when_the_spec_changes_or_after_a_resync(
+    client: Client, script: Script
+) -> None:
+    script.on("GET", CALLBACK_PATH, failure(404, "NotFound"), stored(child(CHAT, SECRET, names.callback_key(given.NAME)), 41))
+    without, process = Process(client, script), Process(client, script, settings=Settings(journal="http://journal.journal.svc"))
+    cache(without, APPS, given.app_manifest())
+    assert (await observe(without)).secrets.callback_key.presence is KeysPresence.ABSENT
+    assert CALLBACK_PATH not in reads(script)
+    cache(process, APPS, given.app_manifest())
+    read = [(await observe(process)).secrets.callback_key.presence for _ in range(3)]
+    assert (read, reads(script).count(CALLBACK_PATH)) == ([KeysPresence.ABSENT, KeysPresence.PRESENT, KeysPresence.PRESENT], 2)
+    meta = given.with_meta(resourceVersion="2", generation=2)
+    process.informers.on_watch_event(APPS, "MODIFIED", given.stored(given.app_manifest(meta)))
+    await observe(process)
+    process.states.invalidate(KEY)
+    await observe(process)
+    assert reads(script).count(CALLBACK_PATH) == 4
+
+
+async def test_a_key_for_callbacks_of_another_owner_is_not_the_apps(client: Client, script: Script) -> None:
+    process = Process(client, script, settings=Settings(journal="http://journal.journal.svc"))
+    script.on("GET", CALLBACK_PATH, stored({"metadata": {"name": "x", "labels": {}}}))
+    cache(process, APPS, given.app_manifest())
+    assert (await observe(process)).secrets.callback_key.presence is KeysPresence.FOREIGN
 
 
 @pytest.mark.parametrize(

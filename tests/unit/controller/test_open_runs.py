@@ -131,6 +131,31 @@ async def test_it_is_known_since_when_fewer_pods_are_needed(reading: Reading) ->
     assert [known.fewer_since(LABEL, pods) for pods in (1, 2, 3)] == [given.NOW + timedelta(seconds=each) for each in (120, 90, 90)]
 
 
+async def test_turns_and_callbacks_that_wait_for_a_pod_are_known_and_requeue_their_app(reading: Reading) -> None:
+    await reading.until(lambda: len(reading.requeued) == 1)
+    reading.journal.set(entry(sessions=1, turns_wait=True))
+    await reading.until(lambda: reading.reader.of(APP).talks_of(LABEL).turns_wait)
+    assert KEY in reading.requeued[1:]
+    reading.journal.set(entry(callbacks=1))
+    await reading.until(lambda: reading.reader.of(APP).callbacks_wait)
+    assert not reading.reader.of(APP).talks_of(LABEL).turns_wait
+    reading.journal.set(entry(callbacks=1), entry("f" * 16, queued=1, polled=True))
+    await reading.until(lambda: not reading.reader.of(APP).callbacks_wait)
+
+
+async def test_each_answer_is_heard_by_who_asked_for_it(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("of-the-operator\n")
+    heard: list[OpenAnswer] = []
+    async with served(OpenFeed(entry(queued=1)).handle) as port:
+        access = RecorderAccess(URL.format(port), tmp_path / "token")
+        task = asyncio.create_task(OpenRunsReader(print, lambda: given.NOW, access, hear=heard.append).run())
+        async with asyncio.timeout(30):
+            while not heard:  # noqa: ASYNC110 - what it waits for sets no event
+                await asyncio.sleep(0.005)
+        task.cancel()
+    assert [each.pins for each in heard[0].data] == [PINS]
+
+
 async def test_pins_whose_last_run_ended_are_known_to_have_none_since_then(reading: Reading) -> None:
     await reading.until(lambda: len(reading.requeued) == 1)
     reading.now = given.NOW + timedelta(seconds=90)
@@ -153,6 +178,56 @@ async def test_while_the_journal_is_away_counts_stay_and_are_unknown(reading: Re
     reading.journal.set(entry(queued=2, waiting=1, polled=True))
     await reading.until(lambda: len(reading.requeued) == 3)
     assert reading.reader.of(APP).known_since == reading.now
+
+
+async def test_an_app_is_requeued_for_its_conversations_and_not_for_each_turn(reading: Reading) -> None:
+    reading.journal.set(entry(sessions=3, recent_sessions=1))
+    await reading.until(lambda: reading.reader.of(APP).talks_of(LABEL).total == 3)
+    reading.reader.limit(APP, {PINS: PodLimit(talks=10)})
+    before = len(reading.requeued)
+    for recent, waits, requeued in ((10, False, 0), (11, False, 1), (20, False, 1), (20, True, 2), (0, False, 3)):
+        reading.journal.set(entry(sessions=30 + recent, recent_sessions=recent, turns_wait=waits))
+        await reading.until(lambda: reading.reader.of(APP).talks_of(LABEL).recent == recent)  # noqa: B023 - used before the next one
+        await reading.until(lambda: reading.reader.of(APP).talks_of(LABEL).turns_wait == waits)  # noqa: B023 - used before the next one
+        assert len(reading.requeued) - before == requeued
+
+
+async def test_turns_on_the_live_version_requeue_no_app(reading: Reading) -> None:
+    reading.journal.set(entry(sessions=3, recent_sessions=1))
+    await reading.until(lambda: reading.reader.of(APP).talks_of(LABEL).total == 3)
+    before = len(reading.requeued)
+    reading.journal.set(entry(sessions=9000, recent_sessions=9000))
+    await reading.until(lambda: reading.reader.of(APP).talks_of(LABEL).total == 9000)
+    assert len(reading.requeued) == before
+
+
+async def test_it_is_known_until_when_pins_had_more_turns_and_since_when_they_have_no_conversation(reading: Reading) -> None:
+    await reading.until(lambda: len(reading.requeued) == 1)
+    for later, total, recent in ((0, 9, 9), (30, 9, 4), (60, 9, 6), (90, 2, 1), (120, 0, 0)):
+        reading.now = given.NOW + timedelta(seconds=later)
+        reading.journal.set(*([entry(sessions=total, recent_sessions=recent)] if total else []))
+        await reading.until(lambda: reading.reader.of(APP).talks_of(LABEL).recent == recent)  # noqa: B023 - used before the next one
+    talks = reading.reader.of(APP).talks_of(LABEL)
+    since = [talks.most_since(given.NOW + timedelta(seconds=each)) for each in (0, 30, 60, 90, 120)]
+    assert (since, talks.ended) == ([9, 6, 6, 1, 0], given.NOW + timedelta(seconds=120))
+    reading.now += timedelta(minutes=10)
+    reading.journal.set(entry("ffffffffffffffff", sessions=1))
+    await reading.until(lambda: LABEL not in reading.reader.of(APP).talks)
+
+
+async def test_apps_with_conversations_alone_are_requeued_when_the_journal_leaves_and_returns(reading: Reading) -> None:
+    reading.journal.set(entry(sessions=3, recent_sessions=1))
+    await reading.until(lambda: reading.reader.of(APP).talks_of(LABEL).total == 3)
+    before = len(reading.requeued)
+    reading.journal.set(status=503)
+    reading.clock.moment += 1
+    asked = len(reading.journal.asked)
+    await reading.until(lambda: len(reading.journal.asked) > asked + 1)
+    reading.clock.moment += AWAY
+    await reading.until(lambda: len(reading.requeued) == before + 1)
+    assert (reading.reader.of(APP).is_known, reading.reader.of(APP).talks_of(LABEL).total) == (False, 3)
+    reading.journal.set(entry(sessions=3, recent_sessions=1))
+    await reading.until(lambda: len(reading.requeued) == before + 2)
 
 
 @pytest.mark.parametrize("wrong", [entry("{x}", queued=1), entry(queued=-1), entry(queued=0)], ids=["pins", "negative", "none open"])

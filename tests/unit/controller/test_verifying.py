@@ -92,7 +92,8 @@ def pods() -> Pods:
 
 @pytest.fixture
 async def asking(client: Client, script: Script, pods: Pods) -> AsyncIterator[Asking]:
-    script.on("GET", at(SECRETS, names.access_keys(given.NAME)), missing("secrets", names.access_keys(given.NAME)))
+    for name in (names.access_keys(given.NAME), names.callback_key(given.NAME)):
+        script.on("GET", at(SECRETS, name), missing("secrets", name))
     news = asyncio.Event()
     async with served(pods.handle) as port, VerificationReader(client, client.now, lambda _: news.set(), lambda: KEY) as reader:
         yield Asking(reader, port, client, news)
@@ -169,8 +170,10 @@ async def test_no_message_shows_what_is_secret(asking: Asking, pods: Pods, scrip
     asking.app = given.an_app(given.with_spec(variables=variables, runs={"content": True, "redact": {"fields": ["iban"]}}))
     data = {"key": base64.b64encode(b"sk-very-secret").decode(), "other": base64.b64encode(b"wrong").decode()}
     script.on("GET", at(SECRETS, "model"), {"metadata": {"name": "model"}, "data": data})
-    pods.answer = saying({"answer": "wrong: sk-very-secret", "iban": "DE123"})
-    assert (await asking.fails(CASE)).endswith('got {"answer": "wrong: [redacted]", "iban": "[redacted]"}')
+    key = {"key": base64.b64encode(b"whsec_c2lnbg==").decode()}
+    script.on("GET", at(SECRETS, names.callback_key(given.NAME)), {"metadata": {"name": "signs"}, "data": key})
+    pods.answer = saying({"answer": "wrong: sk-very-secret, whsec_c2lnbg==", "iban": "DE123"})
+    assert (await asking.fails(CASE)).endswith('got {"answer": "wrong: [redacted], [redacted]", "iban": "[redacted]"}')
     script.on("GET", at(SECRETS, "model"), failure(403, "Forbidden"))
     asking.ask(CASE, row="another")
     said = await asking.until(lambda said: bool(said.failure))

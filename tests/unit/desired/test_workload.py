@@ -278,6 +278,29 @@ def test_the_journal_is_no_input_of_the_template() -> None:
     assert (kept["spec"]["template"], note(kept)) == (applied["spec"]["template"], note(made()))
 
 
+def test_a_new_template_mounts_the_key_for_callbacks_last_and_starts_without_it() -> None:
+    signing = made(replace(JOURNALED, recorder=RECORDER, callbacks=True))
+    without = made(replace(JOURNALED, recorder=RECORDER))
+    (spec, before), name = ((each["spec"]["template"]["spec"] for each in (signing, without)), "callback-key")
+    (container,), (container_before,) = spec["containers"], before["containers"]
+    assert spec["volumes"] == [
+        *before["volumes"],
+        {"name": name, "secret": {"secretName": f"{given.NAME}-{name}", "optional": True}},
+    ]
+    folder = "/var/run/secrets/dynamiq/callback"
+    assert container["volumeMounts"] == [*container_before["volumeMounts"], {"name": name, "mountPath": folder, "readOnly": True}]
+    assert container["env"] == [*container_before["env"], {"name": "DYNAMIQ_CALLBACK_KEY", "value": f"{folder}/key"}]
+    assert made(replace(INPUTS, callbacks=True)) == made(), "without a journal there is nothing to call back for"
+
+
+def test_the_key_for_callbacks_is_no_input_of_the_template() -> None:
+    assert note(made(replace(JOURNALED, callbacks=True)))["inputs"] == DIGEST
+    for first, later in ((False, True), (True, False)):
+        applied = managed_fields.applied(made(replace(JOURNALED, callbacks=first)))
+        kept = made(replace(JOURNALED, callbacks=later, observed=applied))
+        assert (kept["spec"]["template"], note(kept)) == (applied["spec"]["template"], note(made(replace(JOURNALED, callbacks=first))))
+
+
 @pytest.mark.parametrize("recorder", [None, RECORDER])
 @pytest.mark.parametrize("runs", [{}, {"content": True}], ids=["default", "content"])
 def test_limits_of_background_runs_are_in_no_template_and_in_no_digest(recorder: str | None, runs: Manifest) -> None:

@@ -114,7 +114,7 @@ async def test_a_listed_page_can_read_why_a_call_is_refused(stage: GateStage, he
         assert await code(answer) == (status, error)
         assert cors(answer.headers) == {
             "Access-Control-Allow-Origin": PAGE,
-            "Access-Control-Expose-Headers": "X-Dynamiq-Run-Id, X-Dynamiq-Workflow-Version, X-Dynamiq-Workflow-Hash, Retry-After",
+            "Access-Control-Expose-Headers": "X-Dynamiq-Run-Id, X-Dynamiq-Workflow-Version, X-Dynamiq-Workflow-Hash, X-Dynamiq-Row, Retry-After",
             "Vary": "Origin",
         }
     assert not cors((await call(stage, port, **headers)).headers)

@@ -1,4 +1,4 @@
-"""Background runs that wait for a pod get one: the gate scales the workload of their pins from 0 to 1, by the journal's counts."""
+"""Background runs, turns and callbacks get a pod: the gate scales the workload of their pins from 0 to 1, by the journal's counts."""
 
 from __future__ import annotations
 
@@ -154,6 +154,54 @@ def test_only_queued_runs_without_a_pod_that_asks_wake_and_the_oldest_go_first()
         of("{", queued=1),
     ]
     assert [each.pins[0] for each in claimable(OpenAnswer("1", data))] == ["3", "2", "1"]
+
+
+async def test_a_turn_wakes_the_pods_of_its_conversations_version(journaled: Journaled) -> None:
+    conversing = names.workload("chat", OLD[:8])
+    journaled.stage.asleep(pins=LIVE)
+    journaled.scalable("chat", FINISHING, conversing)
+    journaled.journal.set(entry(queued=0, sessions=1, turns_wait=True))
+    await journaled.start()
+    await journaled.until_woken(conversing)
+    assert (journaled.woken("chat"), journaled.woken(FINISHING)) == (0, 0)
+    journaled.journal.set(entry(LIVE, queued=0, sessions=1, turns_wait=True))
+    await journaled.until_woken("chat")
+
+
+async def test_callbacks_wake_the_sleeping_app(journaled: Journaled) -> None:
+    journaled.stage.asleep(pins=LIVE)
+    journaled.scalable("chat", FINISHING)
+    journaled.journal.set(entry(queued=0, callbacks=2))
+    await journaled.start()
+    await journaled.until_woken("chat")
+    assert journaled.woken(FINISHING) == 0
+
+
+async def test_runs_of_a_version_with_conversations_wake_its_pods_whatever_workload_it_has(journaled: Journaled) -> None:
+    conversing = names.workload("chat", OLD[:8])
+    journaled.scalable(FINISHING, answer=lambda _sent: failure(404, "NotFound"))
+    journaled.scalable(conversing)
+    journaled.journal.set(entry(sessions=1))
+    await journaled.start()
+    await journaled.until_woken(conversing)
+    await journaled.until_woken()
+
+
+def test_turns_and_callbacks_wake_only_without_a_pod_that_takes_them_and_turns_go_first() -> None:
+    def of(pins: str, uid: str, **counts: Any) -> OpenEntry:
+        return OpenEntry(NAMESPACE, "chat", uid, pins * 16, **counts)
+
+    data = [
+        of("1", "a", queued=1, due=NOON),
+        of("2", "a", sessions=1, turns_wait=True),
+        of("3", "b", sessions=1, turns_wait=True, polled=True),
+        of("4", "b", callbacks=1),
+        of("5", "c", callbacks=1),
+        of("6", "c", sessions=4, recent_sessions=4),
+        of("7", "d", queued=1, callbacks=1),
+        of("8", "d", polled=True, running=1),
+    ]
+    assert [(each.pins[0], each.callbacks) for each in claimable(OpenAnswer("1", data))] == [("2", 0), ("1", 0), ("5", 1), ("7", 0)]
 
 
 def test_repeats_wait_for_pins_that_were_not_tried_yet() -> None:

@@ -71,6 +71,7 @@ def a_started_run(body: dict[str, Any], at: str) -> dict[str, Any]:
         "resume_at": None,
         "hold_reason": None,
         "input_requests": [],
+        "callbacks": [],
     }
 
 

@@ -110,7 +110,8 @@ def test_many_runs_are_swept_canceled_and_deleted_in_pieces(kept: Kept, monkeypa
     kept.do(operations.forget_counts)
 
 
-def test_a_copy_of_a_store_in_use_opens_and_has_its_runs(kept: Kept, tmp_path: Path, clock: Clock) -> None:
+def test_a_copy_of_a_store_in_use_opens_and_has_its_runs(tmp_path: Path, clock: Clock) -> None:
+    kept = Kept(opened(f"sqlite://{tmp_path}/journal.db", clock, clock), clock)
     run_id, fence = kept.begun()
     kept.save(a_save(run_id, fence, parts={"a": b"1"}, events=3))
     copy = tmp_path / "copy.db"
@@ -126,6 +127,9 @@ def test_a_copy_of_a_store_in_use_opens_and_has_its_runs(kept: Kept, tmp_path: P
     assert sorted(path.name for path in tmp_path.glob("copy*")) == ["copy.db", "copy.db.lock"]
     with pytest.raises(WrongStore, match="there is no store"):
         back_up(f"sqlite://{tmp_path}/none.db", tmp_path / "other.db")
+    with pytest.raises(WrongStore, match="pg_dump --schema=journal"):
+        back_up("postgresql://host/db", tmp_path / "other.db")
+    kept.store.close()
 
 
 def test_a_store_of_a_newer_journal_and_one_in_use_are_refused(tmp_path: Path) -> None:
@@ -139,6 +143,6 @@ def test_a_store_of_a_newer_journal_and_one_in_use_are_refused(tmp_path: Path) -
         raw.execute("UPDATE meta SET value = 99 WHERE name = 'schema'")
     with pytest.raises(WrongStore, match=r"version 99 of its tables.*run the newer journal again"):
         opened(address)
-    for wrong in ("postgresql://host/db", "journal.db", ""):
+    for wrong in ("mysql://host/db", "journal.db", ""):
         with pytest.raises(WrongStore, match="must be sqlite"):
             opened(wrong)

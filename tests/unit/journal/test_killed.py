@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from dynamiq_recorder.journal.store import opened
+from dynamiq_recorder.journal.store import is_shared, opened
+from tests.support import postgres
 from tests.support.journal_store import Clock, Kept
 from tests.support.journal_stories import STORIES, Snapshot, snapshot, snapshots
 from tests.support.journal_writer import Writer, forked
@@ -30,9 +31,17 @@ def size_of(file: Path) -> int:
     return file.stat().st_size
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite://{tmp_path}/journal.db"
+    server: postgres.Server = request.getfixturevalue("server")
+    return server.database()
+
+
 @pytest.mark.full_count
-def test_what_is_acknowledged_survives_kills_at_any_moment(tmp_path: Path) -> None:
-    chance, address, expected = random.Random(34), f"sqlite://{tmp_path}/journal.db", snapshots(tmp_path)  # noqa: S311
+def test_what_is_acknowledged_survives_kills_at_any_moment(tmp_path: Path, address: str) -> None:
+    chance, expected = random.Random(34), snapshots(tmp_path)  # noqa: S311
     steps = 0
     for number in range(COUNT):
         log = tmp_path / f"{number}.log"
@@ -45,6 +54,8 @@ def test_what_is_acknowledged_survives_kills_at_any_moment(tmp_path: Path) -> No
         eventually(f"{most} operations are acknowledged", is_due, every=0.002)
         process.kill()
         process.join()
+        if is_shared(address):  # the server goes on with a commit that it has got
+            eventually("its connections have ended", lambda: postgres.connections(address) == 0, every=0.01)
         text = log.read_text()
         assert "Traceback" not in text
         log.unlink()

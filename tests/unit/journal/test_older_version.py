@@ -8,13 +8,14 @@ from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
-from dynamiq_recorder.journal import operations
-from dynamiq_recorder.journal.model import State
+from dynamiq_recorder.journal import callbacks, operations
+from dynamiq_recorder.journal.callback import Settled
+from dynamiq_recorder.journal.model import NewCallback, State
 from dynamiq_recorder.journal.store import JournalStore, SteadyClock, opened
 from dynamiq_recorder.store.schema import migrations
 from dynamiq_recorder.store.sqlite import SqliteDatabase
 from tests.support.journal import APP
-from tests.support.journal_store import Clock, Kept, a_question
+from tests.support.journal_store import HOOK, Clock, Kept, a_question
 
 COLUMNS = (
     *("app_uid", "id", "namespace", "app", "pins", "workflow_hash", "key_name", "idempotency_key", "request_hash", "user_id"),
@@ -63,6 +64,34 @@ def test_the_version_before_runs_on_the_new_tables(tmp_path: Path, clock: Clock)
     assert again.answer(asking)
     assert again.run(asking).state is State.QUEUED
     again.do(partial(operations.cancel, app_uid=APP.app_uid, run_id=asking, by=None))
+    again.check()
+    again.store.close()
+
+
+def test_callbacks_of_runs_that_end_under_the_version_before_are_sent_by_this_one(tmp_path: Path, clock: Clock) -> None:
+    path = tmp_path / "journal.db"
+    kept = Kept(opened(f"sqlite://{path}", clock, clock), clock)
+    ended, deleted = (kept.accepted(callbacks=(NewCallback(HOOK),)) for _ in range(2))
+    keys = kept.run(ended).key, kept.run(deleted).key
+    kept.store.close()
+    with the_tables(path) as raw:
+        raw.execute("UPDATE run SET state = 'canceled', reason = 'canceled', ended_at = ? WHERE key = ?", (clock.now, keys[0]))
+        for table, column in (("content", "run"), ("event", "run"), ("run", "key")):
+            raw.execute(f"DELETE FROM {table} WHERE {column} = ?", (keys[1],))  # noqa: S608 - our own names
+        _insert(raw, bytes(15) + b"1", clock.now)
+        raw.executescript(
+            "DELETE FROM tally; DELETE FROM key_tally; "
+            "INSERT INTO tally SELECT app_uid, pins, state, count(*) FROM run WHERE ended_at IS NULL GROUP BY 1, 2, 3; "
+            "INSERT INTO key_tally SELECT app_uid, key_name, count(*) FROM run WHERE ended_at IS NULL GROUP BY 1, 2"
+        )
+    clock.pass_by(2 * 86_400)
+    again = Kept(opened(f"sqlite://{path}", clock, clock), clock)
+    assert again.do(partial(operations.delete_ended, app_uid=APP.app_uid, keep=60)) == (0, False), "one waits for its callback"
+    again.do(callbacks.renew)
+    (claimed,) = again.claim_callbacks()
+    assert again.settle(claimed, ended, 200) is Settled.DELIVERED
+    (accepted,) = again.claim()
+    assert (accepted.run.key, again.callbacks_of(accepted.run.id)) == (keys[1], ()), "the deleted run's key is another run's now"
     again.check()
     again.store.close()
 

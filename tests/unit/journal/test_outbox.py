@@ -17,11 +17,12 @@ import pytest
 
 from dynamiq_operator.model.runs import RECORDER_AUDIENCE
 from dynamiq_operator.serving.limits import RUNS_MAX
-from dynamiq_recorder.journal import outbox
+from dynamiq_recorder.journal import listening, outbox
 from dynamiq_recorder.journal.http import pod_routes
 from dynamiq_recorder.journal.outbox import Recorder
 from dynamiq_recorder.journal.reading import Record
-from tests.support import recorder_stage
+from dynamiq_recorder.journal.store import opened
+from tests.support import postgres, recorder_stage
 from tests.support.journal import APP, OTHER_POD, POD, JournalStage, a_run
 from tests.support.otlp_runs import a_run as a_recorded_run
 from tests.support.otlp_runs import request, run_id_of
@@ -123,6 +124,28 @@ def test_runs_wait_for_a_recorder_that_is_away_also_over_a_restart(journal: Jour
     all_sent(journal)
     assert receiver.taken == [first, second]
     eventually("the metric is 0 again", lambda: journal.metrics()["dynamiq_journal_unrecorded"] == 0)
+
+
+def test_of_two_replicas_one_sends_each_run_once_and_after_its_end_the_other_one(
+    receiver: Receiver, tmp_path: Path, server: postgres.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "EVERY", 0.1)
+    (tmp_path / "token").write_text("of-the-journal\n")
+    address = server.database()
+    with HttpServer(receiver.answer) as recorder:
+        to = Recorder(recorder.url, tmp_path / "token")
+        with JournalStage(tmp_path, store=opened(address), recorder=to) as first:
+            with JournalStage(tmp_path, store=opened(address), recorder=to) as second:
+                ids = [ended(each) for each in (first, second) * 10]
+                all_sent(first)
+                assert sorted(receiver.taken) == sorted(ids)
+            first_alone = ended(first)
+            all_sent(first)
+        assert sorted(receiver.taken) == sorted([*ids, first_alone])
+        with JournalStage(tmp_path, store=opened(address), recorder=to) as last:
+            ids.append(ended(last))
+            all_sent(last)
+            assert receiver.taken[-1] == ids[-1]
 
 
 @pytest.mark.parametrize("status", [401, 403, 408, 429, 500])

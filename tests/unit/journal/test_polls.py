@@ -93,9 +93,14 @@ def test_a_poll_of_a_pod_whose_runs_ended_gets_the_run_that_is_to_be_alone(journ
 
 def test_pods_of_an_app_without_runs_ask_once_a_minute(journal: JournalStage) -> None:
     answer = journal.call("POST", "claims", json=a_claim())
-    assert answer.json() == {"data": [], "next_seconds": 60}
+    assert answer.json() == {"data": [], "next_seconds": 60, "sessions": False, "callbacks_seconds": None}
     journal.accept(claim=True)
-    assert journal.call("POST", "claims", json=a_claim(wait=0)).json() == {"data": [], "next_seconds": 0}
+    assert journal.call("POST", "claims", json=a_claim(wait=0)).json() == {
+        "data": [],
+        "next_seconds": 0,
+        "sessions": False,
+        "callbacks_seconds": None,
+    }
 
 
 def test_pods_at_rest_cost_neither_a_read_nor_a_commit_until_a_run_is_queued(
@@ -233,6 +238,7 @@ def test_counts_of_open_runs_have_a_version(tmp_path: Path, monkeypatch: pytest.
         entry = {"namespace": "team", "app": "chat", "app_uid": APP.app_uid, "pins": APP.pins, "queued": 1, "running": 0}
         entry |= {"waiting": 0, "held": 0, "oldest": "2026-12-02T12:00:00.000000Z", "polled": False}
         entry |= {"questions": 0, "waiting_since": None, "due": "2026-12-02T12:00:00.000000Z"}
+        entry |= {"sessions": 0, "recent_sessions": 0, "last_turn": None, "turns_wait": False, "callbacks": 0}
         assert clock.now == NOON
         assert second["data"] == [entry]
         journal.claim()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import postgres
 from tests.support.background import Caller, pod
 from tests.support.journal import a_run
 from tests.support.journal_program import FINISHING, OLDER, POD, Process
@@ -41,6 +42,19 @@ def test_it_serves_pods_and_users_as_the_api_server_says_and_keeps_runs_over_a_r
         assert process.call("POST", "claims", POD, {"instance": "i", "free": 1, "held": 0}).json()["data"] == []
 
 
+def test_two_serve_one_postgresql_with_the_password_of_a_file(process: Process, tmp_path: Path, server: postgres.Server) -> None:
+    other = Process(process.stage, tmp_path / "other")
+    other.folder.mkdir()
+    (tmp_path / "password").write_text("not-shown\n")
+    process.options = other.options = [f"--store={server.database()}", f"--store-password-file={tmp_path}/password"]
+    with process.running(), other.running():
+        run_id = process.call("POST", "runs", POD, a_run()).json()["data"]["id"]
+        claims = other.call("POST", "claims", POD, {"instance": "i", "free": 1, "held": 0}).json()["data"]
+        assert [each["run"]["id"] for each in claims] == [run_id]
+        assert process.call("GET", f"runs/{run_id}", VIEWER).json()["data"]["state"] == "running"
+    assert "not-shown" not in process.log.read_text() + other.log.read_text()
+
+
 def test_an_app_that_is_deleted_in_the_cluster_has_its_runs_canceled(process: Process) -> None:
     def is_counted() -> bool:
         return "dynamiq_journal_runs{" in process.metrics()
@@ -64,7 +78,7 @@ def test_a_journal_of_an_older_version_does_not_start_on_a_newer_store_and_pods_
     process.log.unlink()
     with pod(tmp_path / "pod", ECHO, process, token=POD) as served:
         assert process.start().wait(IN_TIME) == 1
-        assert "version 99 of its tables, and this journal knows up to 2: run the newer journal again" in process.log.read_text()
+        assert "version 99 of its tables, and this journal knows up to 3: run the newer journal again" in process.log.read_text()
         assert "Traceback" not in process.log.read_text()
         caller = Caller(served)
         for number in range(20):

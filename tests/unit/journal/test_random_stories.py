@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import msgspec
 import pytest
 
-from dynamiq_recorder.journal.model import ALONE_FROM, LEASE, Pause, Refused, State
+from dynamiq_recorder.journal.callback import LEASE as CALLBACK_LEASE
+from dynamiq_recorder.journal.model import ALONE_FROM, LEASE, NewCallback, Pause, Refused, State
 from dynamiq_recorder.journal.operations import ALONE_WAITS
 from dynamiq_recorder.journal.run import OPEN
 from tests.support.journal import APP, OTHER
-from tests.support.journal_store import Kept, a_new_run, a_question, a_save, an_end
+from tests.support.journal_store import HOOK, Kept, a_new_run, a_question, a_save, an_end
 
 PLACES = (APP, msgspec.structs.replace(APP, pins="9999999999999999"), OTHER)
 STEPS, INTERRUPTIONS = 250, 3
@@ -46,6 +47,7 @@ class Modeled:
     parts: dict[str, bytes] = field(default_factory=dict)
     asked: dict[str, Asked] = field(default_factory=dict)
     events: list[str] = field(default_factory=lambda: ["run.accepted"])
+    callbacks: int = 0
 
     def end(self, state: State) -> None:
         self.state, self.parts = state, {}
@@ -80,10 +82,13 @@ class Story:
     def __init__(self, kept: Kept, seed: int) -> None:
         self.kept, self.chance = kept, random.Random(seed)  # noqa: S311
         self.runs: list[Modeled] = []
+        self.delivered: set[tuple[int, int]] = set()
+        self.not_before: dict[tuple[int, int], int] = {}
+        """When callbacks that were claimed may come again, by the run's key and their number."""
 
     def step(self) -> None:
         usual = (self.accept, self.claim, self.claim, self.save, self.save, self.save, self.save, self.answer, self.answer)
-        self.chance.choice((*usual, self.cancel, self.wait, self.hold))()
+        self.chance.choice((*usual, self.cancel, self.wait, self.hold, self.deliver))()
 
     def accept(self) -> None:
         place = self.chance.randrange(3)
@@ -91,10 +96,10 @@ class Story:
             known = self.chance.choice(self.runs)
             assert not self.kept.accept(PLACES[known.place], id=known.id).is_new
             return
-        new = a_new_run()
+        new, callbacks = a_new_run(), self.chance.randint(0, 2)
         self.kept.clock.pass_by(0.001)
-        assert self.kept.accept(PLACES[place], id=new.id).is_new
-        self.runs.append(Modeled(place, new.id, self.kept.clock.now, self.kept.clock.now))
+        assert self.kept.accept(PLACES[place], id=new.id, callbacks=(NewCallback(HOOK),) * callbacks).is_new
+        self.runs.append(Modeled(place, new.id, self.kept.clock.now, self.kept.clock.now, callbacks=callbacks))
 
     def claim(self) -> None:
         place, free, held = self.chance.randrange(3), self.chance.randint(1, 3), self.chance.randint(0, 1)
@@ -223,6 +228,25 @@ class Story:
         elif run.state in OPEN:
             run.end(State.CANCELED)
 
+    def deliver(self, most: int = 3, place: int | None = None) -> int:
+        """Claims callbacks of an App, and delivers, fails or forgets each. Returns how many were claimed."""
+        place = self.chance.randrange(3) if place is None else place
+        claimed = self.kept.claim_callbacks(most, place=PLACES[place])
+        for each in claimed:
+            run = next(run for run in self.runs if self.kept.run(run.id, PLACES[run.place]).key == each.run)
+            name, now = (each.run, each.n), self.kept.clock.now
+            assert PLACES[run.place].app_uid == PLACES[place].app_uid
+            assert run.state not in OPEN
+            assert name not in self.delivered
+            assert self.not_before.get(name, 0) <= now
+            self.not_before[name] = now + CALLBACK_LEASE
+            if self.chance.random() < 0.7:
+                status = self.chance.choice((200, 200, 500))
+                assert self.kept.settle(each, run.id, status) is not None
+                self.not_before[name] = now + 5_000_000
+                self.delivered |= {name} if status == 200 else set()
+        return len(claimed)
+
     def wait(self) -> None:
         self.kept.clock.pass_by(self.chance.choice((0.5, 5, 40)))
         now = self.kept.clock.now
@@ -240,6 +264,13 @@ class Story:
             run = self.kept.run(each.id, PLACES[each.place])
             assert (run.state, run.fence, run.number, run.attempts) == (each.state, each.fence, each.number, each.attempts)
             assert self.kept.kinds(each.id, PLACES[each.place]) == each.events
+        expected = sum(each.callbacks for each in self.runs if each.state not in OPEN)
+        for _ in range(20):
+            self.kept.clock.pass_by(4_321)  # longer than any wait
+            for place in (0, 2):
+                while self.deliver(20, place):
+                    pass
+        assert len(self.delivered) == expected, "each is delivered in the end"
 
 
 def text_of(answer: bytes | None) -> str | None:

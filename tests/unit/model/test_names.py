@@ -50,6 +50,14 @@ def test_every_child_of_the_longest_app_name_fits(made: Callable[[str], str]) ->
     assert len(made(LONGEST_APP)) <= names.LABEL_MAX
 
 
+def test_a_service_for_turns_is_named_for_app_and_pins_and_is_no_other_apps() -> None:
+    pins = "01234567"
+    made = [names.turns(app, each) for app in ("chat", LONGEST_APP, f"chat-{pins}") for each in (pins, "89abcdef")]
+    assert len(set(made)) == len(made)
+    assert all(len(name) <= names.LABEL_MAX and len(name.rpartition("-")[2]) == 8 for name in made)
+    assert made[0].startswith(f"chat-{pins}-turns-")
+
+
 def test_the_cron_job_of_the_longest_trigger_leaves_room_for_its_jobs() -> None:
     name = names.trigger(LONGEST_APP, LONGEST_TRIGGER)
     assert len(name) <= names.CRON_JOB_MAX

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from dynamiq_operator.desired.base import ENDPOINT_SLICE
 from dynamiq_operator.model import names
 from dynamiq_operator.model.settings import Settings
+from dynamiq_operator.plan.observed.conversations import Conversations
 from dynamiq_operator.plan.observed.open_runs import OpenCount, OpenRuns
 from tests.support import factories as given
 from tests.support.world import World, a_world
-from tests.unit.support.finishing import JOURNAL, finishing_of, journal_leaves, open_runs
+from tests.unit.support.finishing import JOURNAL, finishing_of, journal_leaves, journal_returns, label_of, open_runs
 
 
 def asleep(*modifiers: given.Modifier) -> World:
@@ -78,6 +82,36 @@ def test_an_app_with_queued_runs_does_not_fall_asleep(count: OpenCount, pods: in
     open_runs(world, a=count)
     fall_asleep(world)
     assert pods_of(world) == pods
+
+
+def waiting(world: World, *, turn: str = "", callbacks: bool = False) -> None:
+    """Says that a turn of this row's pins waits for a pod, or callbacks of the App do."""
+    talks = {label_of(world, turn): Conversations(1, turns_wait=True)} if turn else {}
+    world.open_runs = replace(world.open_runs, talks=talks, callbacks_wait=callbacks)
+
+
+@pytest.mark.parametrize("waits", [{"turn": "a"}, {"callbacks": True}], ids=["turn", "callbacks"])
+def test_a_sleeping_app_wakes_for_a_turn_or_callbacks_that_no_pod_takes(waits: dict[str, Any]) -> None:
+    world = asleep()
+    journal_leaves(world)
+    waiting(world, **waits)
+    world.settle()
+    assert pods_of(world) == 0, "that may be old"
+    journal_returns(world)
+    world.settle()
+    assert pods_of(world) == 1
+    fall_asleep(world)
+    assert pods_of(world) == 1
+
+
+def test_a_turn_of_another_version_does_not_wake_the_app() -> None:
+    world = asleep()
+    world.deploy("b", "v2", config={"type": "serverless", "idleSeconds": 60})
+    world.run()
+    fall_asleep(world)
+    waiting(world, turn="a")
+    world.settle()
+    assert pods_of(world) == 0
 
 
 def test_runs_of_an_earlier_version_finish_while_the_app_sleeps() -> None:

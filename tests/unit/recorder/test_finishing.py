@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, cast
 
 import pytest
 
+from dynamiq_operator.kube.informer import Listing
 from dynamiq_operator.model import names
 from dynamiq_operator.model.runs import RECORDER_AUDIENCE
-from dynamiq_recorder.identity.apps import Apps, Durable
+from dynamiq_recorder.identity.apps import Apps, Durable, Sessions
 from tests.support.otlp_runs import a_run, request, run_id_of
 from tests.support.recorder_stage import APP, APP_UID, NAMESPACE, RecorderStage, app, pod_of, pod_user
 
@@ -80,6 +82,8 @@ def test_only_the_journals_account_names_pins(with_journal: RecorderStage) -> No
         ({}, Durable()),
         ({"keepSeconds": 60, "maxOpen": 2, "interruptions": 0, "pods": 3, "waitSeconds": 90}, Durable(60, 2, 0, 90)),
         ({"keepSeconds": "60", "maxOpen": -1, "interruptions": True}, Durable()),
+        ({"callbackHosts": ["hooks.example.com", "receiver.team.svc"]}, Durable(callback_hosts=("hooks.example.com", "receiver.team.svc"))),
+        ({"callbackHosts": "hooks.example.com"}, Durable()),
         ("everything", Durable()),
     ],
 )
@@ -91,3 +95,52 @@ def test_limits_of_an_app_are_read_with_their_defaults(durable: Any, known: Dura
     found = apps.get(APP_UID)
     assert found is not None
     assert found.durable == known
+
+
+@pytest.mark.parametrize(("network", "limits"), [(None, False), ({"ingressFrom": []}, False), ({"egress": []}, True)])
+def test_limits_of_egress_are_known(network: Any, *, limits: bool) -> None:
+    apps = Apps(None)  # type: ignore[arg-type] # it is not asked
+    raw = app(APP_UID, NAMESPACE)
+    raw["spec"]["network"] = network
+    asyncio.run(apps.change(raw))
+    found = apps.get(APP_UID)
+    assert found is not None
+    assert found.limits_egress == limits
+
+
+@pytest.mark.parametrize(
+    ("sessions", "known"),
+    [
+        (None, None),
+        ({}, Sessions()),
+        ({"idleSeconds": 60, "warmSeconds": 0, "whenUnknown": "Refuse"}, Sessions(60, 0, "Refuse")),
+        ({"idleSeconds": "60", "warmSeconds": -1, "whenUnknown": "Ask"}, Sessions()),
+        ("all", None),
+    ],
+)
+def test_sessions_of_an_app_are_read_with_their_defaults(sessions: Any, known: Sessions | None) -> None:
+    apps, changed = Apps(None), list[str]()  # type: ignore[arg-type] # it is not asked
+    apps.sessions_changed = changed.append
+    raw, without = app(APP_UID, NAMESPACE), app(APP_UID, NAMESPACE)
+    raw["spec"]["sessions"] = sessions
+
+    async def pages(*objects: Any) -> AsyncIterator[list[Any]]:
+        yield list(objects)
+
+    def listed(*objects: Any) -> Listing:
+        return cast("Listing", pages(*objects))
+
+    async def follow() -> None:
+        for each in (raw, raw, without, raw):
+            await apps.change(each)
+        await apps.replace(listed(raw))
+        await apps.replace(listed(without))
+        await apps.delete(without)
+
+    asyncio.run(follow())
+    assert changed == ([APP_UID] * 4 if known is not None else []), "each change once"
+    asyncio.run(apps.change(raw))
+    found = apps.get(APP_UID)
+    assert found is not None
+    assert found.sessions == known
+    assert [each.uid for each in apps.with_sessions()] == ([APP_UID] if known is not None else [])

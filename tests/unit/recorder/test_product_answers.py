@@ -5,10 +5,14 @@ from __future__ import annotations
 import time
 from urllib.parse import quote, urlencode
 
+import msgspec
 import pytest
 
 from dynamiq_operator.model import traces as shapes
-from dynamiq_operator.model.runs import RunStatus
+from dynamiq_operator.model.runs import RunRow, RunStatus, SessionSummary
+from dynamiq_recorder.model import NO_TOKENS, Session
+from dynamiq_recorder.reads import figures, product
+from tests.support import stored_runs
 from tests.support.otlp_runs import INSTANCE, a_run, run_id_of
 from tests.support.recorder_stage import APP_UID, OTHER_UID, STRANGER, VIEWER, RecorderStage
 from tests.unit.recorder.test_requests import problem
@@ -53,6 +57,16 @@ def test_contents_are_there_for_who_may_read_them(recorder: RecorderStage) -> No
         assert answer.status_code == 200
         assert "hi" not in answer.text.replace("this", "")
         assert "hello" not in answer.text
+
+
+def test_sessions_and_messages_name_the_row_that_answered() -> None:
+    known = product.message(stored_runs.a_run(sequence=2, workflow_version="v2"))
+    assert shapes.SessionMessage.model_validate(known).row == RunRow(sequence=2, version="v2")
+    assert product.message(stored_runs.a_run(sequence=None, workflow_version="v2"))["row"] is None
+    bare = Session(session_id="s", user_id=None, runs=1, failed=0, first_at=1, last_at=1, tokens=NO_TOKENS, cost=None, unpriced=0)
+    session = figures.session(msgspec.structs.replace(bare, sequence=2, workflow_version="v2"))
+    assert figures.session(bare).row is None
+    assert SessionSummary.model_validate(session.model_dump(mode="json")).row == RunRow(sequence=2, version="v2")
 
 
 def test_messages_of_a_session_come_oldest_first(recorder: RecorderStage) -> None:

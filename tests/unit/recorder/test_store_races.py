@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from dynamiq_recorder.model import Filter, Score
-from dynamiq_recorder.store.postgres import lock_number
+from dynamiq_recorder.store.pools import lock_number
 from dynamiq_recorder.store.sql_store import Store
 from tests.support import postgres
 from tests.support.stored_runs import APP, NOON, a_run, batch

@@ -71,6 +71,21 @@ def test_a_run_is_of_the_row_that_made_its_pod(store: Store, rows: list[Row], ti
     assert store.page(Filter(app_uid=APP, row_uid=expected)).total == 1
 
 
+def test_a_session_has_the_row_of_its_newest_run(store: Store) -> None:
+    store.put_rows([FIRST, a_row(9, pins=PINS[1])])
+    moved = a_run(2, session_id="moved", started_at=_at(a_row(9), 60), pins=PINS[1], workflow_version="v9")
+    before = a_run(1, session_id="moved", started_at=_at(FIRST, 60), workflow_version="v1")
+    store.write([batch(moved, before, a_run(3, session_id="loose", pins="of-no-row"))])
+
+    def rows(selection: Filter) -> dict[str, tuple[int | None, str | None]]:
+        sessions, _ = store.sessions(selection, limit=10, offset=0)
+        return {each.session_id: (each.sequence, each.workflow_version) for each in sessions}
+
+    assert rows(Filter(app_uid=APP))["moved"] == (9, "v9")
+    assert rows(Filter(app_uid=APP))["loose"][0] is None
+    assert rows(Filter(app_uid=APP, until=_at(FIRST, 61)))["moved"] == (1, "v1")
+
+
 def test_a_run_has_the_sequence_and_digest_of_its_row_and_not_those_that_it_claims(store: Store) -> None:
     store.put_rows([FIRST])
     store.write([batch(a_run(started_at=_at(FIRST, 60), row_uid="row-9", sequence=9, row_digest="sha256:9"))])

@@ -16,6 +16,8 @@ from dynamiq_recorder.journal.epoch import CONFIG_MAP
 from local import images, journal, recorder
 from tests.unit.repository.test_manifests import MANIFESTS, documents, rights, roles
 
+SQLITE, POSTGRES = "journal/statefulset.yaml", "overlays/journal-postgres/deployment.yaml"
+
 
 def pod_of(path: str) -> dict[str, Any]:
     (workload,) = documents(path)
@@ -78,11 +80,12 @@ def test_every_authenticated_user_reaches_only_the_journal_through_the_api_serve
     assert binding["subjects"] == [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:authenticated"}]
 
 
-def test_its_pod_is_restricted_and_the_only_one() -> None:
-    (workload,) = documents("journal/statefulset.yaml")
-    pod = pod_of("journal/statefulset.yaml")
+@pytest.mark.parametrize(("path", "kind", "replicas"), [(SQLITE, "StatefulSet", 1), (POSTGRES, "Deployment", 2)])
+def test_its_pods_are_restricted_and_with_sqlite_there_is_one(path: str, kind: str, replicas: int) -> None:
+    (workload,) = documents(path)
+    pod = pod_of(path)
     (container,) = pod["containers"]
-    assert (workload["kind"], workload["spec"]["replicas"]) == ("StatefulSet", 1)
+    assert (workload["kind"], workload["spec"]["replicas"]) == (kind, replicas)
     assert pod["securityContext"]["runAsNonRoot"]
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     assert container["securityContext"] == {
@@ -96,8 +99,9 @@ def test_its_pod_is_restricted_and_the_only_one() -> None:
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_tokens_are_where_the_variables_name_them() -> None:
-    its_pod = pod_of("journal/statefulset.yaml")
+@pytest.mark.parametrize("path", [SQLITE, POSTGRES])
+def test_tokens_are_where_the_variables_name_them(path: str) -> None:
+    its_pod = pod_of(path)
     assert token_of(its_pod, "recorder") == (RECORDER_AUDIENCE, variables(its_pod)["DYNAMIQ_JOURNAL_RECORDER_TOKEN"])
     for reader in (pod_of("base/deployment.yaml"), pod_of("gate/deployment.yaml")):
         assert token_of(reader, "journal") == (JOURNAL_AUDIENCE, variables(reader)["DYNAMIQ_JOURNAL_TOKEN"])
@@ -110,10 +114,23 @@ def test_a_recorder_trusts_no_journal_unless_one_is_installed(path: str) -> None
     assert "DYNAMIQ_RECORDER_JOURNAL_ACCOUNT" not in variables(pod_of(path))
 
 
-def test_the_journal_accepts_its_arguments_of_the_manifests(monkeypatch: pytest.MonkeyPatch) -> None:
-    pod = pod_of("journal/statefulset.yaml")
-    for name, value in variables(pod).items():
-        monkeypatch.setenv(name, value)
-    (container,) = pod["containers"]
+@pytest.mark.parametrize(("path", "store"), [(SQLITE, "sqlite:///var/lib/dynamiq-journal/"), (POSTGRES, "postgresql://")])
+def test_the_journal_accepts_its_arguments_of_the_manifests(path: str, store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (container,) = pod_of(path)["containers"]
+    for each in container["env"]:
+        monkeypatch.setenv(each["name"], each.get("value", "postgresql://user@host/journal"))
     given = options.parser().parse_args(container["args"])
-    assert str(given.store).startswith("sqlite:///var/lib/dynamiq-journal/")
+    assert str(given.store).startswith(store)
+
+
+def test_its_objects_select_the_pods_of_both_stores_of_which_one_is_installed() -> None:
+    """Two workloads may be there at the same time, since `kubectl apply -k` removes nothing: neither takes the other's pods."""
+    (service,), (policy,) = documents("journal/service.yaml"), documents("journal/network-policy.yaml")
+    (budget,) = documents("overlays/journal-postgres/disruption-budget.yaml")
+    for path in (SQLITE, POSTGRES):
+        (workload,) = documents(path)
+        labels = workload["spec"]["template"]["metadata"]["labels"].items()
+        assert workload["spec"]["selector"]["matchLabels"].items() == labels
+        assert service["spec"]["selector"].items() <= labels
+        assert policy["spec"]["podSelector"]["matchLabels"].items() <= labels
+        assert (budget["spec"]["selector"]["matchLabels"].items() <= labels) is (path == POSTGRES)

@@ -242,8 +242,10 @@ GET /v1/apps/{app_id}/runs/{run_id}
 POST /v1/apps/{app_id}/runs/{run_id}/cancel
 POST /v1/apps/{app_id}/runs/{run_id}/restart
 POST /v1/apps/{app_id}/runs/{run_id}/release
+POST /v1/apps/{app_id}/runs/{run_id}/callbacks
 GET /v1/apps/{app_id}/runs/{run_id}/events
 GET /v1/apps/{app_id}/questions
+GET /v1/apps/{app_id}/conversations
 POST /v1/apps/{app_id}/runs/{run_id}/input
 GET /v1/runs/{run_id}
 DELETE /v1/runs/{run_id}

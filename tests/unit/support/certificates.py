@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 
 def self_signed(name: str, *hosts: str) -> tuple[bytes, bytes]:
-    """Returns a certificate of this name for 127.0.0.1 and these hosts, which is its own authority, and its key.
+    """Returns a certificate of this name for 127.0.0.1 and these hosts, names or addresses, which is its own authority, and its key.
 
     Both are PEM, and valid for an hour.
     """
@@ -30,11 +30,18 @@ def self_signed(name: str, *hosts: str) -> tuple[bytes, bytes]:
         .not_valid_before(now - timedelta(hours=1))
         .not_valid_after(now + timedelta(hours=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), *map(x509.DNSName, hosts)]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([*map(_alternative, ("127.0.0.1", *hosts))]), critical=False)
         .sign(key, hashes.SHA256())
     )
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     return made.public_bytes(encoding), key.private_bytes(encoding, form, serialization.NoEncryption())
+
+
+def _alternative(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def serving_context(folder: Path, *hosts: str) -> tuple[ssl.SSLContext, Path]:

@@ -49,6 +49,8 @@ def _line(action: operations.Operation) -> str:
             return f"create flow of {version}"
         case operations.CreateAccessKeys():
             return "create access keys"
+        case operations.CreateCallbackKey():
+            return "create callback key"
         case operations.AnnotatePod(pod=pod, annotation=names.STANDBY_ANNOTATION, value=value):
             return f"tell {pod} that it {'was left' if value else 'serves'}"
         case operations.AnnotatePod(pod=pod):

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from dynamiq_operator.model.objects import Manifest
-from dynamiq_operator.views.background_runs import OpenRunCount
+from dynamiq_operator.views.background_runs import ConversationCount, OpenRunCount
 from dynamiq_operator.views.flow_diff import flow_diff, readable
-from dynamiq_operator.views.preview import OPEN_RUNS_UNKNOWN, Preview, Side, change
+from dynamiq_operator.views.preview import CONVERSATIONS_UNKNOWN, OPEN_RUNS_UNKNOWN, Preview, Side, change
 from tests.support import factories as given
 
 NOW = Side("v1", "sha256:1", "1.0.0", "tiny-1.0.0", "image:1", given.CONFIG, row="chat-a", sequence=1)
@@ -138,6 +138,73 @@ def test_a_preview_shows_what_open_background_runs_wait_for(count: OpenRunCount,
     ]
 
 
+TALKING = replace(PREVIEW, flow_diff=(), has_sessions=True, pins="then", titles={"now": "v1 (#1)", "before": "v0 (#0)"})
+"""An App whose conversations stay on their versions."""
+
+
+def _open(runs: int, **sessions: int) -> OpenRunCount:
+    """Returns counts of open runs and of conversations by pins; that of pins `gone` have a row of no known version."""
+    sequences = {"gone": 7}
+    return OpenRunCount(runs, conversations=tuple(ConversationCount(pins, sequences.get(pins), count) for pins, count in sessions.items()))
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (TALKING.with_open_runs(_open(14, now=3)), ["14 background runs and 3 conversations finish on v1 (#1)"]),
+        (TALKING.with_open_runs(_open(0, now=1)), ["1 conversation finishes on v1 (#1)"]),
+        (
+            replace(TALKING, finishing=(("v0 (#0)", 4),)).with_open_runs(_open(5, now=2, before=1, gone=6, unknown=8)),
+            [
+                "1 background run and 2 conversations finish on v1 (#1), 4 background runs and 1 conversation on v0 (#0), "
+                "6 conversations on #7, 8 conversations on an earlier version"
+            ],
+        ),
+        (replace(TALKING, finishing=(("v0 (#0)", 4),)).with_open_runs(_open(0, before=2)), ["2 conversations finish on v0 (#0)"]),
+        (TALKING.with_open_runs(_open(0, now=2, then=1)), ["2 conversations finish on v1 (#1), 1 conversation on v2"]),
+        (TALKING.with_open_runs(_open(0)), []),
+        (TALKING.with_open_runs(OpenRunCount(2)), ["2 background runs finish on v1 (#1)", CONVERSATIONS_UNKNOWN]),
+        (TALKING.with_open_runs(None), [OPEN_RUNS_UNKNOWN, CONVERSATIONS_UNKNOWN]),
+    ],
+)
+def test_a_preview_shows_where_conversations_go_on(seen: Preview, said: list[str]) -> None:
+    assert seen.lines()[6:] == [f"  {each}" for each in said]
+
+
+TAKING = replace(TALKING, takes_sessions=True)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (
+            TAKING.with_open_runs(_open(14, now=3, before=2, then=5)),
+            [
+                "14 background runs finish on v1 (#1)",
+                "5 conversations move to this version once it is live: 3 of v1 (#1), 2 of v0 (#0)",
+            ],
+        ),
+        (
+            replace(TAKING, restarts=False).with_open_runs(_open(14, before=1)),
+            ["1 conversation moves to this version once it is live: 1 of v0 (#0)"],
+        ),
+        (TAKING.with_open_runs(_open(0, then=5)), ["no conversation is open on another version"]),
+        (
+            replace(TAKING, restarts=False).with_open_runs(None),
+            ["conversations of other versions move to this one once it is live", CONVERSATIONS_UNKNOWN],
+        ),
+    ],
+)
+def test_a_preview_shows_which_conversations_a_deploy_takes(seen: Preview, said: list[str]) -> None:
+    assert seen.lines()[6:] == [f"  {each}" for each in said]
+
+
+def test_data_of_a_preview_have_the_conversations() -> None:
+    data = TAKING.with_open_runs(_open(1, now=3, before=2)).as_json()
+    assert (data["openConversations"], data["takesSessions"], len(data["openRunNotes"])) == (5, True, 2)
+    assert TALKING.with_open_runs(OpenRunCount(1)).as_json()["openConversations"] is None
+
+
 def test_a_preview_without_open_background_runs_or_other_pods_has_no_sentence_about_them() -> None:
     for seen in (
         PREVIEW.with_open_runs(OpenRunCount(0)),
@@ -213,6 +280,8 @@ def test_data_of_a_preview_have_every_field() -> None:
         "heldRuns": 0,
         "openQuestions": None,
         "oldestQuestionAt": None,
+        "openConversations": None,
+        "takesSessions": False,
         "openRunNotes": [],
         "underWay": None,
         "guards": [],

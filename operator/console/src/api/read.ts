@@ -1,5 +1,5 @@
 /** What the screens read, by name. Each returns the data of an answer and throws Problem. */
-import type { App, AppOfList, AppRights, OneDeployment, Project } from "../pure/shapes.ts";
+import type { App, AppOfList, AppRights, Conversations, OneDeployment, Project } from "../pure/shapes.ts";
 import { call, dataOf, GET } from "./client.ts";
 
 export const readProjects = (signal: AbortSignal): Promise<Project[]> =>
@@ -26,6 +26,10 @@ export const readRights = (app: string, signal: AbortSignal): Promise<AppRights>
 /** The oldest open questions of an App's background runs, and how many there are. */
 export const readQuestions = (app_id: string, signal: AbortSignal) =>
   call(GET("/v1/apps/{app_id}/questions", { params: { path: { app_id } }, signal }));
+
+/** How many conversations belong to which row. */
+export const readConversations = (app_id: string, signal: AbortSignal): Promise<Conversations[]> =>
+  dataOf(GET("/v1/apps/{app_id}/conversations", { params: { path: { app_id } }, signal }));
 
 /** One row, whole; `deployable`: with whether it could be brought back. */
 export const readRow = (app: string, row: string, signal: AbortSignal, deployable?: true): Promise<OneDeployment> => {

@@ -17,6 +17,8 @@ export interface DeployLine extends Place {
   message?: string;
   /** Why the rules are gone past. */
   bypass?: string;
+  /** Whether conversations go on with it. */
+  takes?: boolean;
 }
 
 const API_VERSION = "dynamiq.getdynamiq.ai/v1alpha1";
@@ -40,6 +42,7 @@ export function deployLine(asked: DeployLine): string {
     option("--version", version),
     option("--runtime", runtime),
     configOptions(config),
+    asked.takes ? ["--take-sessions"] : [],
     bypassOption(asked.bypass),
     message(asked.message),
   );
@@ -69,7 +72,7 @@ function configOptions(given: Config | undefined): string[] {
 }
 
 /** The row as kubectl creates it: set once, like every row. */
-function rowOf({ namespace, app, version, runtime, config, bypass, message: why }: DeployLine): object {
+function rowOf({ namespace, app, version, runtime, config, bypass, takes, message: why }: DeployLine): object {
   return {
     apiVersion: API_VERSION,
     kind: "Deployment",
@@ -79,6 +82,7 @@ function rowOf({ namespace, app, version, runtime, config, bypass, message: why 
       workflowVersion: version,
       ...(runtime ? { runtime } : {}),
       ...(config ? { config: configOf(config) } : {}),
+      ...(takes ? { takeSessions: true } : {}),
       ...(bypass ? { bypass: { reason: bypass } } : {}),
       ...(why ? { message: why } : {}),
     },

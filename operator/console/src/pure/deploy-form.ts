@@ -16,6 +16,8 @@ export interface Edits {
   message?: string;
   /** Why the rules are gone past; undefined where they are not. */
   bypass?: string;
+  /** Whether conversations of earlier versions go on with this one. */
+  takes?: boolean;
   config: Partial<ConfigFields>;
 }
 
@@ -32,9 +34,27 @@ export const FIELDS = [
 ];
 
 /** Whether leaving would lose something that takes time to fill in again. */
-export function isFilled({ name, description, message, bypass, config, versionId, runtimeId, access }: Edits): boolean {
+export function isFilled({
+  name,
+  description,
+  message,
+  bypass,
+  config,
+  versionId,
+  runtimeId,
+  access,
+  takes,
+}: Edits): boolean {
   return Boolean(
-    bypass || name || description || message || versionId || runtimeId || access || Object.values(config).some(Boolean),
+    takes ||
+      bypass ||
+      name ||
+      description ||
+      message ||
+      versionId ||
+      runtimeId ||
+      access ||
+      Object.values(config).some(Boolean),
   );
 }
 
@@ -91,6 +111,7 @@ export function deployBody(edits: Edits, { workflowId, versionId }: Named, live:
     ...chosen(edits, live),
     ...reasonBody(edits),
     with_config: false,
+    take_sessions: Boolean(edits.takes),
   };
 }
 

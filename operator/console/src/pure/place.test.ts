@@ -12,6 +12,7 @@ test.each([
   ["/rollouts/r1", { screen: "rollout", tab: "history", rowId: "r1" }],
   ["/runs", { screen: "runs", tab: "runs" }],
   ["/runs/u1", { screen: "runs", tab: "runs", dialog: "run", runId: "u1" }],
+  ["/sessions", { screen: "sessions", tab: "sessions" }],
   ["/monitoring", { screen: "monitoring", tab: "monitoring" }],
   ["/configuration", { screen: "configuration", tab: "configuration" }],
   ["/triggers", { screen: "triggers", tab: "triggers" }],
@@ -28,6 +29,7 @@ test.each([
   "/history/r1/roll-back/x",
   "/deploy/x",
   "/triggers/x",
+  "/sessions/x",
   "/runs/u1/x",
   "/monitoring/x",
 ])("%s is no screen", (rest) => {

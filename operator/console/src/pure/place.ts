@@ -1,6 +1,6 @@
 /** Which screen an address of an App means, and which dialog lies over it. Pure. */
 
-export type AppTab = "overview" | "history" | "runs" | "monitoring" | "configuration" | "triggers";
+export type AppTab = "overview" | "history" | "runs" | "sessions" | "monitoring" | "configuration" | "triggers";
 
 export interface AppPlace {
   /** What fills the page; undefined: whatever was there before, else `tab`. */
@@ -34,9 +34,10 @@ export function appPlace(rest: string): AppPlace {
   if (first === "rollouts" && !isAlone) return { screen: "rollout", tab: "history", rowId: second };
   if (!isAlone) return UNKNOWN;
   if (first === "compare") return { screen: "compare", tab: "history" };
-  if (first === "monitoring" || first === "configuration" || first === "triggers") return { screen: first, tab: first };
+  if (OTHERS.includes(first as AppTab)) return { screen: first as AppTab, tab: first as AppTab };
   if (first === "deploy" || first === "promote") return { screen: "overview", tab: "overview", dialog: first };
   return UNKNOWN;
 }
 
+const OTHERS: AppTab[] = ["sessions", "monitoring", "configuration", "triggers"];
 const UNKNOWN: AppPlace = { screen: "unknown", tab: "overview" };

@@ -93,6 +93,16 @@ export type RunPage = Schemas["RunPage"];
 /** A run in the background, as the journal has it until a while after its end. */
 export type BackgroundRun = Schemas["BackgroundRun"];
 export type BackgroundEvent = Schemas["BackgroundEvent"];
+/** A callback of a background run: where to, and how it went. Its URL is told to nobody. */
+export type Callback = Schemas["RunCallback"];
+/** How many conversations belong to the rows of one kind of pods. */
+export type Conversations = Schemas["RowConversations"];
+/** The row of a run, by its place in the history and its version. */
+export type RunRow = Schemas["RunRow"];
+/** The runs of callers who named the same session. */
+export type Session = Schemas["SessionSummary"];
+/** One run of a session: what was asked, and what was answered. */
+export type Message = Schemas["SessionMessage"];
 /** An open question of a background run to a person. Its texts are null for who may not read what runs are given. */
 export type Question = Schemas["OpenQuestion"];
 export type AskedInParts = Schemas["StructuredQuestion"];

@@ -21,6 +21,7 @@ export const RolloutScreen = rest.part("RolloutScreen");
 export const RowDialog = rest.part("RowDialog");
 export const RunDialog = rest.part("RunDialog");
 export const RunsTab = rest.part("RunsTab");
+export const SessionsTab = rest.part("SessionsTab");
 export const SuspendDialog = rest.part("SuspendDialog");
 export const TriggersTab = rest.part("TriggersTab");
 export const VerifyPanel = rest.part("VerifyPanel");

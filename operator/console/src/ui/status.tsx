@@ -31,6 +31,7 @@ const LOOKS: Record<string, Look> = {
   Started: { tone: "busy", shape: "ring", spins: true },
   Paused: { tone: "warn", shape: "clock" },
   Completed: { tone: "good", shape: "check" },
+  delivered: { tone: "good", shape: "check" },
   refused: { tone: "warn", shape: "warning" },
   timed_out: { tone: "bad", shape: "clock" },
   cut_off: { tone: "bad", shape: "ring" },

@@ -44,6 +44,7 @@ def add_arguments(command: parsing.Parser) -> None:
         metavar="SECONDS",
         help="serverless only: how long a call waits for it to wake",
     )
+    confirm.add_take_sessions(command)
     confirm.add_deploy_flags(command)
 
 
@@ -63,6 +64,7 @@ def run(context: CommandContext) -> int:
             config=_config(context),
             message=options.message,
             bypass_reason=options.bypass,
+            take_sessions=options.take_sessions or None,
         )
         plan = plan_deploy(context.api, request)
     return confirm.show_and_deploy(context, open_runs.added_to(plan))

@@ -25,6 +25,7 @@ from dynamiq_operator.views.history import HistoryRow, history, newest_first
 # Imports that load pydantic's models stay inside functions: they would double the time to the first line.
 if TYPE_CHECKING:
     from dynamiq_operator.cli.deployable_rows import DeployableRows
+    from dynamiq_operator.cli.finishing_rows import FinishingRows
     from dynamiq_operator.cli.row_figures import RowFigures
 
 
@@ -58,6 +59,7 @@ def _outputs_of_history() -> str:
     return (
         f"-o wide adds {', '.join(added)} and {last}. With a recorder it adds the runs of a row, their"
         " failures, 95th percentile and cost, and the comparison with the row before. DEPLOYABLE says whether you can roll back to a row now, and why not."
+        " FINISHING, if there are some, says how many background runs and conversations are still open on the row of an earlier version."
         f" -o json prints a list, the newest row first. Fields, null where a row has none: {fields}; and"
         " deployable (whether you can roll back to it now: ok, reasons, waits, notes and warm). With --all each has a kind, Deployment or"
         " AppChange; the fields of the latter: name, uid, app, sequence, reason, date, after (the sequence of the newest row then), by,"
@@ -95,22 +97,28 @@ def _kind(entry: Entry) -> str:
 
 
 class WideColumns(NamedTuple):
-    """The columns that only a wide table has: run figures from the recorder, and whether each row can be rolled back to now."""
+    """The columns that only a wide table has.
+
+    They are run figures from the recorder, whether each row can be rolled back to now, and its open runs and conversations.
+    """
 
     runs: RowFigures
     deployable: DeployableRows
+    finishing: FinishingRows
 
 
 def _wide_columns(context: CommandContext, in_cluster: Sequence[Manifest], archived: Sequence[Manifest]) -> WideColumns:
     from dynamiq_operator.cli.deployable_rows import DeployableRows
+    from dynamiq_operator.cli.finishing_rows import FinishingRows
     from dynamiq_operator.cli.row_figures import RowFigures
 
-    return WideColumns(RowFigures.of(context, [*in_cluster, *archived]), DeployableRows.of(context, in_cluster, archived))
+    deployable = DeployableRows.of(context, in_cluster, archived)
+    return WideColumns(RowFigures.of(context, [*in_cluster, *archived]), deployable, FinishingRows.of(context))
 
 
 def _header(columns: Sequence[HistoryColumn], more: WideColumns | None) -> list[str]:
     *titles, last = (column.title for column in columns)
-    return [*titles, *more.runs.COLUMNS, last, more.deployable.COLUMN] if more is not None else [*titles, last]
+    return [*titles, *more.runs.COLUMNS, last, more.deployable.COLUMN, *more.finishing.columns] if more is not None else [*titles, last]
 
 
 def _cut(how: str | None) -> str:
@@ -123,8 +131,9 @@ def _cells(row: Entry, columns: Sequence[HistoryColumn], more: WideColumns | Non
     if more is None:
         return [*cells, last]
     if not isinstance(row, HistoryRow):
-        return [*cells, *[""] * len(more.runs.COLUMNS), last, ""]
-    return [*cells, *map(safe, more.runs.cells(row.uid)), last, safe(more.deployable.cell(row.name))]
+        return [*cells, *[""] * len(more.runs.COLUMNS), last, "", *[""] * len(more.finishing.columns)]
+    ends = [more.deployable.cell(row.name), *more.finishing.cells(row.name)]
+    return [*cells, *map(safe, more.runs.cells(row.uid)), last, *map(safe, ends)]
 
 
 def _data(

@@ -31,6 +31,7 @@ def add_arguments(command: parsing.Parser) -> None:
     command.add_argument(
         "--no-hold", action="store_true", help="keep deploying changes from Git (default: they are on hold until somebody resumes them)"
     )
+    confirm.add_take_sessions(command)
     confirm.add_deploy_flags(command)
 
 
@@ -59,6 +60,7 @@ def _plan(context: CommandContext) -> tuple[PreviewedDeploy, Api]:
         message=options.message,
         hold=False if options.no_hold else None,
         bypass_reason=options.bypass,
+        take_sessions=options.take_sessions or None,
     )
     api: Api = context.api
     try:

@@ -1,7 +1,11 @@
-"""`run`: prints one run: its figures, its nodes as a tree, and with --content inputs and outputs. A background run has its events."""
+"""`run`: prints one run: its figures, its nodes as a tree, and with --content inputs and outputs.
+
+A background run has its events and its callbacks, which --send-again sends again.
+"""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -21,29 +25,55 @@ WHY_NOT = {
     "not_recorded": "inputs, outputs and error texts are not recorded: set App.spec.runs.content to record them",
 }
 INDENT = 2
+ALL = -1
+"""Value of --send-again without a number."""
 
 
 def add_arguments(command: parsing.Parser) -> None:
     parsing.describe(
         command,
         "A run is named by its id: X-Dynamiq-Run-Id of the App's answer, or the first column of `runs`. With APP it is a background run of"
-        " that App with its events, and the recorded run once the journal has deleted it.",
+        " that App with its events and callbacks, and the recorded run once the journal has deleted it. A callback shows its host, its state"
+        " (pending, delivered or failed), how often it was tried, when it is tried next, and the last answer. --send-again needs update"
+        " apps/runs and asks nothing: a receiver tells a repeat by its header webhook-id, which stays the same.",
         (
             "support 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11",
             "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11",
             "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 --content",
             "9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 -o json",
+            "support 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 --send-again",
+            "support 9c1c0b52-8f0f-4a35-9e7c-6a2f0c0d7d11 --send-again 1",
         ),
+        "exit codes: 0 done; 1 it failed or was refused, such as --send-again for a run that has not ended, or has no callbacks; 2 wrong usage;"
+        " 130 interrupted",
     )
     command.add_argument("app", metavar="APP", nargs="?", help="name of the App, for a background run")
     command.add_argument("run", type=run_arguments.run_id, metavar="RUN", help="id of the run")
     command.add_argument("--content", action="store_true", help=run_arguments.CONTENT)
+    command.add_argument(
+        "--send-again",
+        type=parsing.callback,
+        nargs="?",
+        const=ALL,
+        metavar="N",
+        help="send the callbacks of a background run that has ended again, at once: all, or the one of this number",
+    )
     run_arguments.add_app_id(command)
-    command.check = lambda options: "name the App, or its id by --app-id, not both" if options.app and options.app_id else ""
+    command.check = _wrong
     parsing.output(command)
 
 
+def _wrong(options: argparse.Namespace) -> str:
+    if options.app and options.app_id:
+        return "name the App, or its id by --app-id, not both"
+    if options.send_again is not None and options.app is None:
+        return "--send-again needs the App before the run: only background runs have callbacks"
+    return "leave out --content: --send-again prints callbacks" if options.send_again is not None and options.content else ""
+
+
 def run(context: CommandContext) -> int:
+    if context.options.send_again is not None:
+        return background_runs.send_again(context)
     if context.options.app is None:
         return _recorded(context, context.options.app_id)
     try:

@@ -1,4 +1,4 @@
-"""Reads from the journal, in the background, which Apps have open background runs: one long poll for all of them. It decides nothing.
+"""Reads from the journal, in the background, which Apps have open background runs and conversations: one long poll for all of them. It decides nothing.
 
 Until the first answer, and while the journal is away for longer than AWAY, counts are unknown. The last ones are kept all the same.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
 
+from dynamiq_operator.controller.background.conversations import ConversationCounts
 from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.kube.errors import backoff
-from dynamiq_operator.kube.journal import FAILURES, OpenAnswer, journal_session, read_open, usable
+from dynamiq_operator.kube.journal import FAILURES, OpenAnswer, journal_session, read_open, usable, with_callbacks
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.plan.observed.open_runs import NONE_OPEN, OpenCount, OpenRuns, PodLimit
 
@@ -50,7 +51,7 @@ class _OfApp:
 class OpenRunsReader:
     """The journal's counts. `requeue`: called with each App whose plan they may change. `now`: the API server's clock.
 
-    Without `access` there is no journal, and every count stays unknown.
+    `hear`: called with each answer. Without `access` there is no journal, and every count stays unknown.
     """
 
     def __init__(
@@ -59,9 +60,13 @@ class OpenRunsReader:
         now: Callable[[], datetime],
         access: RecorderAccess | None = None,
         clock: Callable[[], float] = monotonic,
+        hear: Callable[[OpenAnswer], None] = lambda _: None,
     ) -> None:
-        self._requeue, self._now, self._access, self._clock = requeue, now, access, clock
+        self._requeue, self._now, self._access, self._clock, self._hear = requeue, now, access, clock, hear
         self._by_app: dict[str, _OfApp] = {}
+        self._unsent: dict[str, AppKey] = {}
+        """The Apps, by uid, whose callbacks no pod sends."""
+        self._talks = ConversationCounts(now)
         self._ended: dict[str, dict[str, tuple[datetime, float]]] = {}
         self._fewer: dict[str, dict[str, dict[int, tuple[datetime, float]]]] = {}
         self._limits: dict[str, Mapping[str, PodLimit]] = {}
@@ -74,10 +79,12 @@ class OpenRunsReader:
         own = self._by_app.get(app_uid)
         ended = {pins: at for pins, (at, _) in self._ended.get(app_uid, {}).items()}
         fewer = {pins: {pods: at for pods, (at, _) in each.items()} for pins, each in self._fewer.get(app_uid, {}).items()}
-        return OpenRuns.by_digest(own.counts if own is not None else {}, self._known_since, ended, fewer, is_away=self._is_away)
+        counts, talks = own.counts if own is not None else {}, self._talks.of(app_uid)
+        made = OpenRuns.by_digest(counts, self._known_since, ended, fewer, is_away=self._is_away, talks=talks)
+        return replace(made, callbacks_wait=True) if app_uid in self._unsent else made
 
     def limit(self, app_uid: str, limits: Mapping[str, PodLimit]) -> None:
-        """Sets how pods share the runs of the App's pins, by digest: then it is requeued when another number of pods is needed."""
+        """Sets how pods share the runs and conversations of the App's pins: it is requeued when they need another number of pods."""
         self._limits[app_uid] = limits
 
     @property
@@ -112,19 +119,24 @@ class OpenRunsReader:
         """Replaces the counts, and requeues the Apps that they concern."""
         was_known, before = self._known_since is not None, self._by_app
         self._version, self._failing_since = answer.version, None
+        self._hear(answer)
+        unsent, self._unsent = self._unsent, _unsent(answer)
         self._known_since = self._known_since or self._now()
         self._by_app = _by_app(answer)
         self._note_ended(before)
         self._note_fewer(before)
-        self._limits = {uid: each for uid, each in self._limits.items() if uid in self._by_app}
+        talking = set(self._talks.take(answer, self._limits)) | (set(unsent.values()) ^ set(self._unsent.values()))
+        self._limits = {uid: each for uid, each in self._limits.items() if uid in self._by_app or self._talks.of(uid)}
         if not was_known:
             log.info("the journal answers: %d Apps have open background runs", len(self._by_app))
+            talking |= self._talks.apps()
         for uid in before.keys() | self._by_app.keys():
             one, other, limits = before.get(uid), self._by_app.get(uid), self._limits.get(uid, {})
             facts = [each.facts(limits) if each is not None else {} for each in (one, other)]
             if not was_known or facts[0] != facts[1]:
-                for key in {each.key for each in (one, other) if each is not None}:
-                    self._requeue(key)
+                talking |= {each.key for each in (one, other) if each is not None}
+        for key in talking:
+            self._requeue(key)
 
     def _note_ended(self, before: dict[str, _OfApp]) -> None:
         """Notes which pins have no open run any more, and forgets those of long ago."""
@@ -159,8 +171,13 @@ class OpenRunsReader:
             log.warning("the journal's counts of open runs cannot be read: %s", why)
         if self._known_since is not None and self._is_away:
             self._known_since = None
-            for own in self._by_app.values():
-                self._requeue(own.key)
+            for key in {own.key for own in self._by_app.values()} | self._talks.apps():
+                self._requeue(key)
+
+
+def _unsent(answer: OpenAnswer) -> dict[str, AppKey]:
+    awake = {each.app_uid for each in answer.data if each.polled}
+    return {each.app_uid: (each.namespace, each.app) for each in with_callbacks(answer) if each.app_uid not in awake}
 
 
 def _by_app(answer: OpenAnswer) -> dict[str, _OfApp]:

@@ -164,7 +164,8 @@ class VerificationReader(BackgroundReader):
         for each in app.spec.variables:
             if each.secret is not None:
                 keys.setdefault(each.secret.name, set()).add(each.secret.key)
-        secrets: dict[str, set[str] | None] = {**keys, **({names.access_keys(app.meta.name): None} if app.spec.is_private else {})}
+        own = names.access_keys(app.meta.name), names.callback_key(app.meta.name)
+        secrets: dict[str, set[str] | None] = {**keys, **dict.fromkeys(own if app.spec.is_private else ())}
         values: list[str] = []
         for name, selected in secrets.items():
             try:

@@ -7,6 +7,7 @@ from dynamiq_operator.controller.execute.execution import Execution
 from dynamiq_operator.controller.execute.refused_writes import report_taken, reporting
 from dynamiq_operator.desired.access_keys import access_keys
 from dynamiq_operator.desired.base import CONFIG_MAP, WORKLOAD, is_ending, is_ours, is_owned, owner
+from dynamiq_operator.desired.callback_key import callback_key
 from dynamiq_operator.desired.child_kinds import child_kind
 from dynamiq_operator.desired.drift import without_creation
 from dynamiq_operator.desired.flow import flow, is_flow
@@ -106,11 +107,21 @@ async def create_access_keys(execution: Execution, operation: operations.CreateA
     Raises errors.Conflict if it is of a deleted App of the same name, and being deleted.
     """
     execution.state.access_keys = None
-    with reporting(execution, (manifest := access_keys(operation.app, execution.make_key())), "") as resolve:
+    await _create_secret(execution, operation.app, access_keys(operation.app, execution.make_key()))
+
+
+async def create_callback_key(execution: Execution, operation: operations.CreateCallbackKey) -> None:
+    """Creates the Secret with a new key for callbacks, in the same way."""
+    execution.state.callback_key = None
+    await _create_secret(execution, operation.app, callback_key(operation.app, execution.make_key()))
+
+
+async def _create_secret(execution: Execution, app: App, manifest: Manifest) -> None:
+    with reporting(execution, manifest, "") as resolve:
         try:
             await execution.client.create(SECRETS, manifest)
         except errors.AlreadyExists as error:
-            await _existing(execution, operation.app, manifest, error)
+            await _existing(execution, app, manifest, error)
             return
         resolve()
 

@@ -41,6 +41,7 @@ EXECUTE: Mapping[type[Any], Callable[[Execution, Any], Awaitable[None]]] = {
     operations.ScaleWorkload: children.scale_workload,
     operations.CreateFlow: children.create_flow,
     operations.CreateAccessKeys: children.create_access_keys,
+    operations.CreateCallbackKey: children.create_callback_key,
     operations.WriteGateKeys: gate_keys.write_gate_keys,
     operations.AnnotatePod: runs.annotate_pod,
     operations.CreateEvaluationKey: evaluations.create_evaluation_key,

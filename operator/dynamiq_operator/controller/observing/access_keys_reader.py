@@ -1,4 +1,4 @@
-"""Reads whose the Secret of an App's Access Keys is, and which version of them the gate has. It keeps no key."""
+"""Reads whose the Secrets of an App's keys are, and which version of the Access Keys the gate has. It keeps no key."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from dynamiq_operator.kube.resources import SECRETS
 from dynamiq_operator.model import names, ownership
 from dynamiq_operator.model.objects import App, Manifest, Meta, Row, parse_time
 from dynamiq_operator.model.row import ConfigType
-from dynamiq_operator.plan.children import access_keys
-from dynamiq_operator.plan.observed.secrets import AccessKeys, KeysPresence
+from dynamiq_operator.plan.children import access_keys, callback_key
+from dynamiq_operator.plan.observed.secrets import AccessKeys, CallbackKey, KeysPresence
 
 
 class AccessKeysReader:
@@ -45,6 +45,22 @@ class AccessKeysReader:
             state.access_keys_since = (version, self._client.now())
         state.access_keys = AccessKeys(_whose_keys(secret, app, cached.records.values()), *state.access_keys_since)
         return state.access_keys
+
+    async def read_callback_key(self, key: AppKey, app: App, state: AppState, cached: CachedObjects, journal: str | None) -> CallbackKey:
+        """Returns whose the Secret of the key for callbacks is. It is read again until it is the App's, and when the App's spec changes."""
+        if not callback_key.is_read(app, cached.workloads, journal):
+            return CallbackKey(KeysPresence.ABSENT)
+        known, generation = state.callback_key, app.meta.generation
+        if known is not None and known.presence is KeysPresence.PRESENT and state.callback_key_generation == generation:
+            return known
+        state.callback_key = None  # in case the read fails
+        try:
+            secret = await self._client.get(SECRETS, key[0], names.callback_key(key[1]))
+            state.callback_key = CallbackKey(_whose_keys(secret, app, cached.records.values()), Meta.of(secret).created)
+        except errors.NotFound:
+            state.callback_key = CallbackKey(KeysPresence.ABSENT)
+        state.callback_key_generation = generation
+        return state.callback_key
 
     async def version_at_gate(self, key: AppKey, app: App, cached: CachedObjects, records: Iterable[Row], state: AppState) -> str | None:
         """Returns the version of the Access Keys whose digests the gate has: read once, and only for private Apps with a serverless row.

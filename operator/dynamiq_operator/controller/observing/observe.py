@@ -14,6 +14,7 @@ from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
 from dynamiq_operator.controller.background.holding import HoldWriter
 from dynamiq_operator.controller.background.open_runs import OpenRunsReader
+from dynamiq_operator.controller.background.placing import PlacementWriter
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import CONTENT_HASH, AppKey, Cache
 from dynamiq_operator.controller.cached.denials import Denials
@@ -58,14 +59,13 @@ from dynamiq_operator.plan.rows.retention import hand_over
 from dynamiq_operator.plan.snapshot import Snapshot
 from dynamiq_operator.plan.verification.requests import due as verification_due
 from dynamiq_operator.plan.workloads.holding import holdings
+from dynamiq_operator.plan.workloads.placement import placing
 from dynamiq_operator.plan.workloads.wanted import standby_to_make
 
 PROBLEM_TTL = 14.0
 """Seconds after which a taken name is read again."""
-
 VERSIONS_AT_ONCE = 500
 """Releases of a workflow that are read without a pause, which takes a few milliseconds."""
-
 RELEASE = re.compile("v[1-9][0-9]*")
 """Matches the version of a release that can be compared with others."""
 
@@ -95,13 +95,14 @@ class Observer:
         archive: ArchiveWriter,
         open_runs: OpenRunsReader,
         holds: HoldWriter,
+        placements: PlacementWriter,
     ) -> None:
         self._client, self._cache, self._settings, self._claims, self._gateway_api = client, cache, settings, claims, gateway_api
         self._states, self._clock, self._election = states, states.clock, election
         self._denials, self._activity, self._comparisons, self._account = denials, activity, comparisons, ""
         self._access_keys, self._stamps = AccessKeysReader(client, settings.gate_namespace), Stamps(client, states.clock)
         self._guards = GuardReader(client, cache, denials, self._stamps)
-        self._verifying, self._archive, self._open_runs, self._holds = verifying, archive, open_runs, holds
+        self._verifying, self._archive, self._open_runs, self._holds, self._placements = verifying, archive, open_runs, holds, placements
 
     async def observe(self, key: AppKey) -> Snapshot:
         """Returns the snapshot of an App now. Raises errors.ApiError."""
@@ -119,6 +120,7 @@ class Observer:
                 closed = reads.create_task(self._closed_records(key, app, dict(records), cached.children))
                 reads.create_task(self._expire_problems(key[0], app, state))
                 keys = reads.create_task(self._access_keys.read(key, app, state, cached))
+                callback_key = reads.create_task(self._access_keys.read_callback_key(key, app, state, cached, self._settings.journal))
                 claim = reads.create_task(self._claims.of(key, app))
                 stamped = reads.create_task(self._authors_stamped_since(watched))
                 promotions = reads.create_task(read_sources(self._client, self._cache, watched, unknown))
@@ -146,7 +148,7 @@ class Observer:
             guards=guards.result(),
             children=ObservedChildren(cached.children, flows, tuple(cached.runs), problems, denied, has_gateway_api),
             claim=claim.result(),
-            secrets=ObservedSecrets(keys.result(), gate_keys.result()),
+            secrets=ObservedSecrets(keys.result(), gate_keys.result(), callback_key.result()),
             pods=ObservedPods(tuple(cached.pods), state.activity.of(cached.pods), state.activity.unanswering, tuple(cached.finishing)),
             endpoints=ObservedEndpoints(
                 tuple(cached.slices), self._gate(), self._cache.gate_ports(but_of=key) if cached.slices else frozenset()
@@ -167,13 +169,14 @@ class Observer:
         self._verifying.schedule(app, state.verification, verification_due(snapshot, app))
         self._archive.schedule(key, app.meta.uid, state.archive, hand_over(snapshot, app))
         self._holds.schedule(key, app.meta.uid, state.holds, holdings(snapshot, app))
+        self._placements.schedule(key, app.meta.uid, state.placing, placing(snapshot, app))
         return replace(snapshot, verification=replace(snapshot.verification, progress=state.verification.progress))
 
     async def _with_named(self, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with the keys of the Secrets and ConfigMaps that the App's variables name."""
         objects = references_to_read(snapshot, app)
         keys = await references.read_keys(self._client, snapshot.namespace, objects, state.referenced_keys, self._clock)
-        return replace(snapshot, secrets=replace(snapshot.secrets, named=keys))
+        return replace(snapshot, secrets=replace(snapshot.secrets, named=keys), moved=state.placing.take_moved())
 
     async def _counted(self, key: AppKey, app: App, state: AppState, snapshot: Snapshot) -> Snapshot:
         """Returns the snapshot with the counted runs, and with the history if a version is to be reverted."""

@@ -1,4 +1,4 @@
-"""Observes an App's open background runs: the journal's counts, and the rows of their pins. It writes nothing."""
+"""Observes an App's open background runs and conversations: the journal's counts, and the rows of their pins. It writes nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def with_open_runs(client: Client, reader: OpenRunsReader, key: AppKey, ap
         state.finishing_shown = (app.status.finishing, snapshot.now)
     open_runs = replace(reader.of(app.meta.uid), shown_since=state.finishing_shown[1])
     snapshot = replace(snapshot, open_runs=open_runs)
-    if not open_runs.counts:
+    if not open_runs.counts and not open_runs.talks:
         return snapshot  # most Apps: no context is made
     rows = state.finishing_rows
     if lacking := labels_to_read(Context.of(snapshot, app)):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping
 
 from dynamiq_operator.desired import child_kinds
-from dynamiq_operator.desired.base import CONFIG_MAP, NETWORK_POLICY, WORKLOAD, ChildKey, is_ending, is_owned
+from dynamiq_operator.desired.base import CONFIG_MAP, NETWORK_POLICY, SERVICE, WORKLOAD, ChildKey, is_ending, is_owned
 from dynamiq_operator.desired.drift import changed_field, drift, manifest_digest, noted
 from dynamiq_operator.desired.inputs import scale_of
+from dynamiq_operator.desired.service import turns_of
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import App, Manifest
-from dynamiq_operator.plan.children import access_keys, hostnames, selection, standby
+from dynamiq_operator.plan.children import access_keys, callback_key, hostnames, selection, standby
 from dynamiq_operator.plan.children.manifests import desired_children
 from dynamiq_operator.plan.children.workload_inputs import awaits_policy
 from dynamiq_operator.plan.context import Context
@@ -26,10 +27,12 @@ def converge_children(context: Context) -> tuple[Operation, ...]:
     desired = desired_children(context)
     beside = {key: manifest for key, manifest in desired.items() if _is_beside(context, key)}
     return (
+        *callback_key.creation(context),
         *_converge_target(context, {key: manifest for key, manifest in desired.items() if key not in beside}, beside),
         *converge_each(context, beside),
         *standby.scale_standby(context),
         *standby.scale_finishing(context),
+        *standby.scale_conversing(context),
         *standby.delete_unneeded(context),
         *sleep_operations(context),
     )
@@ -81,6 +84,8 @@ def converge_to(
             continue
         if observed in (*context.workloads.by_label.values(), *context.workloads.finishing.values()):
             continue  # `standby.delete_unneeded`
+        if key[0] == SERVICE.kind and turns_of(context.app, observed) is None:
+            continue  # callers keep the address of the App's own
         if (
             key not in desired
             and key not in beside

@@ -29,5 +29,6 @@ def noting_given_up(manifest: Manifest, observed: Manifest | None, given_up: int
 def _is_of_row(manifest: Manifest) -> bool:
     """Returns True if rows decide the child: a Service under strategy Switch, whose selector is the switch, and kinds with `of_row`."""
     if manifest["kind"] == SERVICE.kind:
-        return bool(selected_pins(manifest["spec"]["selector"]))
+        is_apps = manifest["metadata"]["name"] == names.service(manifest["metadata"]["labels"][names.APP_LABEL])
+        return is_apps and bool(selected_pins(manifest["spec"]["selector"]))
     return child_kinds.child_kind(manifest["kind"]).of_row

@@ -10,7 +10,7 @@ from dynamiq_operator.desired.drift import manifest_digest
 from dynamiq_operator.desired.inputs import Inputs, scale_of
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.row import Autoscaling
-from dynamiq_operator.plan.children import access_keys, hostnames, route_annotations, selection
+from dynamiq_operator.plan.children import access_keys, hostnames, route_annotations, selection, turns
 from dynamiq_operator.plan.children.given_up import noting_given_up
 from dynamiq_operator.plan.children.workload_inputs import finishing_inputs, finishing_keys, workload_inputs
 from dynamiq_operator.plan.context import Context
@@ -54,6 +54,7 @@ def _maker_inputs(context: Context) -> Inputs:
         scale=_scale(context),
         verifies=verifies(context),
         # Pods that end are still limited by the policy.
+        turns=turns.labels(context),
         finishes=bool(wanted_finishing(context) or context.workloads.finishing or context.snapshot.pods.finishing),
     )
 

@@ -9,6 +9,7 @@ from dynamiq_operator.desired.pin_labels import PLAIN
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model import names
 from dynamiq_operator.model.row import ConfigType
+from dynamiq_operator.plan.children import turns
 from dynamiq_operator.plan.children.workload_inputs import is_noted, workload_manifest
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.pods import ObservedPods
@@ -50,7 +51,7 @@ def _chosen(context: Context) -> str:
         return _converted(context, serving)
     if target == PLAIN:  # nothing is live: the workload of a failed first row may keep serving beside the next one
         return PLAIN
-    return target if is_ready(context, target) and may_be_reached(context) else serving
+    return target if is_ready(context, target) and may_be_reached(context) and turns.are_made(context, serving, target) else serving
 
 
 def _converted(context: Context, serving: str) -> str:

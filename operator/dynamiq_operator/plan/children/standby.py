@@ -1,4 +1,4 @@
-"""Scales and deletes the workloads beside the target's: the standby, those that finish runs, and those that are no longer needed.
+"""Scales and deletes workloads beside the target's: the standby, those of conversations or that finish runs, and those not needed.
 
 No workload is deleted while a caller may reach it. Its Service and the EndpointSlices have left it, or the serving workload is complete and
 in the slices. While the slices are unknown it stays.
@@ -19,7 +19,8 @@ from dynamiq_operator.plan.observed.pods import ObservedPod, ObservedPods
 from dynamiq_operator.plan.observed.workloads import ObservedWorkloads
 from dynamiq_operator.plan.operations import AnnotatePod, DeleteChild, Operation, ScaleWorkload
 from dynamiq_operator.plan.output import events
-from dynamiq_operator.plan.workloads import endpoints
+from dynamiq_operator.plan.workloads import conversing_pods, endpoints
+from dynamiq_operator.plan.workloads.conversations import holds_conversations
 from dynamiq_operator.plan.workloads.finishing import holds_workload, scaling, unneeded
 from dynamiq_operator.plan.workloads.wanted import (
     conversion,
@@ -54,7 +55,8 @@ def scale_standby(context: Context) -> Iterator[ScaleWorkload]:
     if label is None or observed is None or serving is None:
         return
     setting, serving_replicas = context.app.spec.rollout.warm.replicas, serving["spec"].get("replicas", 1)
-    replicas = setting if isinstance(setting, int) and serving_replicas else serving_replicas
+    own = setting if isinstance(setting, int) and serving_replicas else serving_replicas
+    replicas = conversing_pods.standby_replicas(context, label, own)
     if observed["spec"].get("replicas", 1) != replicas:
         yield ScaleWorkload(observed, replicas)
 
@@ -76,6 +78,11 @@ def scale_finishing(context: Context) -> Iterator[ScaleWorkload]:
     yield from (ScaleWorkload(observed, number) for observed, number in scaling(context))
 
 
+def scale_conversing(context: Context) -> Iterator[ScaleWorkload]:
+    """Yields the scaling of workloads that are there for conversations."""
+    yield from (ScaleWorkload(observed, number) for observed, number in conversing_pods.scaling(context))
+
+
 def _has_runs(context: Context, label: str) -> bool:
     """Returns True if a workload stays for its background runs: its pins have no other one yet, or the journal is away."""
     holding = holds_workload(context, label)
@@ -83,7 +90,7 @@ def _has_runs(context: Context, label: str) -> bool:
 
 
 def _may_go(context: Context, label: str) -> bool:
-    if _has_runs(context, label):
+    if _has_runs(context, label) or holds_conversations(context, label):
         return False
     if context.history.target is None or context.serving in (None, label):
         return context.history.target is None or not _is_selected(context.workloads, label)

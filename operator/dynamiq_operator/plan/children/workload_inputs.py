@@ -13,15 +13,17 @@ from dynamiq_operator.desired.pin_labels import PLAIN
 from dynamiq_operator.desired.pins import Pins
 from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Manifest, format_time
-from dynamiq_operator.plan.children import access_keys, variables
+from dynamiq_operator.plan.children import access_keys, callback_key, variables
 from dynamiq_operator.plan.children.given_up import noting_given_up
 from dynamiq_operator.plan.children.recording import renews_template
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.sleep.state import keeps_template
+from dynamiq_operator.plan.workloads.conversations import conversing
+from dynamiq_operator.plan.workloads.conversing_pods import replicas
 from dynamiq_operator.plan.workloads.finishing import holds_roll, wanted_finishing
 from dynamiq_operator.plan.workloads.finishing_pods import Finishing, first_replicas
 from dynamiq_operator.plan.workloads.verified import needs_switch, verifies
-from dynamiq_operator.plan.workloads.wanted import WantedWorkload, are_others_deleted, conversion, replicas_now, room_note
+from dynamiq_operator.plan.workloads.wanted import WantedWorkload, are_others_deleted, conversion, replicas_now, room_note, standby
 
 
 def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInputs:
@@ -35,11 +37,19 @@ def workload_inputs(context: Context, workload: WantedWorkload) -> WorkloadInput
         room_note=room_note(context, workload.label),
         row_note=_row_note(context, workload.pins, workload.observed),
         app=context.app_for(workload.pins, workload.observed) if workload.pins is not None else None,
-        replicas=replicas_now(context, None),
+        replicas=_first_replicas(context, workload),
         recorder=context.snapshot.settings.recorder,
         journal=context.snapshot.settings.journal,
+        callbacks=callback_key.is_mounted(context),
         renewed=workload.observed is not None and renews_template(context, workload.observed),
     )
+
+
+def _first_replicas(context: Context, workload: WantedWorkload) -> int:
+    """Returns how many pods a new workload begins with."""
+    if workload.label in conversing(context) and workload.label != standby(context):
+        return replicas(context, workload.label, workload.pins)
+    return replicas_now(context, None)
 
 
 def finishing_inputs(context: Context) -> tuple[WorkloadInputs, ...]:
@@ -66,6 +76,7 @@ def _finishing_inputs(context: Context, each: Finishing) -> WorkloadInputs:
         replicas=first_replicas(context, each),
         recorder=context.snapshot.settings.recorder,
         journal=context.snapshot.settings.journal,
+        callbacks=callback_key.is_mounted(context),
         finishes=True,
     )
 
@@ -152,7 +163,8 @@ def _template_choice(context: Context, workload: WantedWorkload) -> TemplateChoi
         return TemplateChoice.OBSERVED
     if pins is None or not variables.has_flow(context, pins) or access_keys.are_foreign(context) or awaits_policy(context):
         return TemplateChoice.OBSERVED
-    if observed is None and (access_keys.are_awaited(context) or _awaits_others(context, workload.label)):
+    awaits_key = access_keys.are_awaited(context) or callback_key.is_awaited(context)
+    if observed is None and (awaits_key or _awaits_others(context, workload.label)):
         return TemplateChoice.OBSERVED
     if observed is not None and keeps_template(context, observed, pins):
         return TemplateChoice.OBSERVED

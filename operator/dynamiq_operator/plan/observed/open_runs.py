@@ -1,4 +1,4 @@
-"""The open background runs of an App, as the journal counts them. A count that is unknown is never taken for none."""
+"""The open background runs and conversations of an App, as the journal counts them. A count that is unknown is never taken for none."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from math import ceil
 
 from dynamiq_operator.desired.pin_labels import SHORT
 from dynamiq_operator.model.objects import Row
+from dynamiq_operator.plan.observed.conversations import NO_CONVERSATION, Conversations
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,11 @@ NONE_OPEN = OpenCount()
 
 @dataclass(frozen=True)
 class PodLimit:
-    """How pods share the runs of one set of pins. `runs`: background runs of a pod at a time. `most`: pods."""
+    """How pods share the runs of one set of pins. `runs`: background runs of a pod at a time. `most`: pods. `talks`: conversations of a pod."""
 
     runs: int = 1
     most: int = 1
+    talks: int = 1
 
     def pods(self, count: OpenCount) -> int:
         """Returns how many pods the active runs need."""
@@ -65,7 +67,9 @@ class OpenRuns:
     - `ended`: when the last open run of pins ended, if that is not long ago.
     - `fewer`: for pins, since when fewer than a number of pods are needed, if that is not long ago.
     - `rows`: for pins of which no other object tells, their newest row.
+    - `callbacks_wait`: True if callbacks are due, and no pod sends them.
     - `shown_since`: since when the App's status shows the counts that it shows now.
+    - `talks`: the conversations of pins, also those that ended not long ago.
     """
 
     counts: Mapping[str, OpenCount] = field(default_factory=dict)
@@ -76,6 +80,8 @@ class OpenRuns:
     fewer: Mapping[str, Mapping[int, datetime]] = field(default_factory=dict)
     rows: Mapping[str, Row] = field(default_factory=dict)
     shown_since: datetime | None = None
+    callbacks_wait: bool = False
+    talks: Mapping[str, Conversations] = field(default_factory=dict)
 
     @classmethod
     def by_digest(
@@ -86,15 +92,17 @@ class OpenRuns:
         fewer: Mapping[str, Mapping[int, datetime]] | None = None,
         *,
         is_away: bool = False,
+        talks: Mapping[str, Conversations] | None = None,
     ) -> OpenRuns:
         """Returns the counts of the journal, which names pins by their digest."""
         return cls(
             {digest[:SHORT]: count for digest, count in counts.items()},
-            {digest[:SHORT]: digest for digest in counts},
+            {digest[:SHORT]: digest for digest in (*counts, *(talks or {}))},
             known_since,
             is_away,
             {digest[:SHORT]: moment for digest, moment in ended.items()},
             {digest[:SHORT]: moments for digest, moments in (fewer or {}).items()},
+            talks={digest[:SHORT]: each for digest, each in (talks or {}).items()},
         )
 
     @property
@@ -104,6 +112,10 @@ class OpenRuns:
     def of(self, label: str) -> OpenCount:
         """Returns the last count of pins, which may be old while the journal is away."""
         return self.counts.get(label, NONE_OPEN)
+
+    def talks_of(self, label: str) -> Conversations:
+        """Returns the last counts of the conversations of pins."""
+        return self.talks.get(label, NO_CONVERSATION)
 
     def none_since(self, label: str) -> datetime | None:
         """Returns since when it is known that pins have no open run; None if they have one, or if that is unknown."""

@@ -128,6 +128,11 @@ def finishing_for_now(app: App, now: datetime, reason: str, message: str) -> Emi
     return Emit(app, reason, message, key=_hour(now), warning=reason != "RunsWait")
 
 
+def sessions_moved(app: App, live: Row | None, message: str, key: str) -> tuple[Emit, ...]:
+    about = (live, app) if live is not None else (app,)
+    return tuple(Emit(each, "SessionsMoved", message, key=key) for each in about)
+
+
 def hindered(app: App, message: str) -> Emit:
     return Emit(app, "Hindered", message, key=message, warning=True)
 

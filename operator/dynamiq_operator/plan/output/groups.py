@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from dynamiq_operator.desired.base import CONFIG_MAP, NETWORK_POLICY, SECRET, WORKLOAD, key_of
+from dynamiq_operator.model import names
 from dynamiq_operator.model.objects import Row
 from dynamiq_operator.plan.operations import (
     AdmitRow,
@@ -17,6 +18,7 @@ from dynamiq_operator.plan.operations import (
     ClaimHostname,
     CompleteRow,
     CreateAccessKeys,
+    CreateCallbackKey,
     CreateChild,
     CreateEvaluationKey,
     CreateFlow,
@@ -44,6 +46,7 @@ STATUS = "status of the App"
 _STATUS_OF = "status of "
 _END_OF = "end of "
 DEPLOY_SPEC = "row of spec.deploy"
+SESSIONS = "conversations that were moved"
 REVERT = "row that takes a version back"
 RETENTION = "retention"
 
@@ -143,6 +146,8 @@ def _object(operation: Operation) -> str | None:
             return " ".join(CONFIG_MAP.key(app.meta.name, flow_hash))
         case CreateAccessKeys(app=app):
             return " ".join(SECRET.key(app.meta.name))
+        case CreateCallbackKey(app=app):
+            return f"{SECRET.kind} {names.callback_key(app.meta.name)}"
         case CreateEvaluationKey(job=job):
             return f"{SECRET.kind} {job}"
         case AnnotatePod(pod=pod):

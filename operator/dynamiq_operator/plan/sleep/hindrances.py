@@ -30,6 +30,8 @@ _SERVER = Hindrance("NotServerless", "its type is server")
 _DEPLOYING = Hindrance("InUse", "a row is being deployed, or is watched and may be reverted")
 _CHANGING = Hindrance("InUse", "its pods are being replaced")
 _RUNS = Hindrance("InUse", "background runs of its live version are queued or running")
+_TURNS = Hindrance("InUse", "a turn of a conversation waits for a pod of its live version")
+_CALLBACKS = Hindrance("InUse", "callbacks of background runs that have ended are due")
 _LIMITED = Hindrance(
     "CallersLimited",
     "it stays awake: spec.network.ingressFrom limits its callers, and to a sleeping App the gate forwards the calls of everybody. Remove "
@@ -69,6 +71,7 @@ def _hindrances(context: Context) -> Iterator[Hindrance | None]:
     yield _DEPLOYING if context.history.candidate is not None or watched else None
     yield _CHANGING if conversion(context) is not None or not runs_target(context) else None
     yield _background(context)
+    yield _awaited(context)
     yield _UNREAD if ENDPOINT_SLICE.kind in context.snapshot.children.denied else None
     yield {GateState.ABSENT: _MISSING, GateState.DOWN: _DOWN, GateState.UNKNOWN: _UNKNOWN}.get(context.snapshot.endpoints.gate.state)
     yield _KEYS if not knows_keys(context) else None
@@ -82,6 +85,14 @@ def _background(context: Context) -> Hindrance | None:
         return None
     # A pod that asks for work takes them by itself. While the journal is away a pod could not.
     return replace(_RUNS, wakes=bool(count.queued) and not count.polled and open_runs.is_known)
+
+
+def _awaited(context: Context) -> Hindrance | None:
+    """Returns the turns of the live pins, or the callbacks of any, that wait for a pod. A pod that is there takes them by itself."""
+    open_runs, live = context.snapshot.open_runs, context.live_pins
+    if live is not None and open_runs.talks_of(live.label).turns_wait:
+        return replace(_TURNS, wakes=open_runs.is_known)
+    return replace(_CALLBACKS, wakes=open_runs.is_known) if open_runs.callbacks_wait else None
 
 
 def knows_keys(context: Context) -> bool:

@@ -1,4 +1,4 @@
-"""Derives the condition Durable: whether an App's pods take background runs. Ready ignores it: callers are served without them."""
+"""Derives the condition Durable: whether an App's pods take background runs, and keep conversations if they are to. Ready ignores it: callers are served without them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from dynamiq_operator.plan.status.runtimes import runtimes
 
 BACKGROUND = "background"
 """The capability of a runtime that takes background runs."""
+SESSIONS = "sessions"
+"""The capability of a runtime that keeps conversations on the version that they began on."""
 _FROM_NOW = "deploy another version or run `kubectl rollout restart` for background runs"
 
 
@@ -31,10 +33,16 @@ def durable_condition(context: Context) -> Condition | None:
         return condition(DURABLE, False, "PodsNotRestarted", f"the App's pods do not know the journal: {_FROM_NOW}")
     image = next((each["image"] for each in serving["spec"]["template"]["spec"]["containers"] if each["name"] == CONTAINER), "")
     images = {pod.container.image for pod in pods if pod.container is not None} or {image}
-    reports = {each.image: BACKGROUND in each.capabilities for each in runtimes(context) if each.image in images}
-    if lacking := sorted(each for each, able in reports.items() if not able):
+    reports = {each.image: each.capabilities for each in runtimes(context) if each.image in images}
+    if lacking := sorted(image for image, able in reports.items() if BACKGROUND not in able):
         message = f"pods of {lacking[0]} take no background runs: deploy on a Runtime whose pods report the feature {BACKGROUND}"
         return condition(DURABLE, False, "RuntimeCannot", message)
     if reports.keys() != images:
         return condition(DURABLE, None, "NotReported", "no pod of its runtime has reported its features yet")
+    if context.app.spec.sessions is not None and (lacking := sorted(image for image, able in reports.items() if SESSIONS not in able)):
+        message = (
+            f"its pods take background runs, but those of {lacking[0]} keep no conversation on its version: "
+            f"deploy on a Runtime whose pods report the feature {SESSIONS}"
+        )
+        return condition(DURABLE, False, "KeepsNoSessions", message)
     return condition(DURABLE, True, "PodsTakeRuns", f"its pods take background runs from {journal}")

@@ -1,4 +1,4 @@
-"""Derives what an App shows of earlier versions whose background runs go on: their counts, the condition Finishing, and its Events.
+"""Derives what an App shows of earlier versions whose background runs or conversations go on: their counts, and the condition Finishing.
 
 Ready ignores them: callers are served without these runs.
 """
@@ -19,6 +19,7 @@ from dynamiq_operator.plan.observed.pods import NO_IMAGE, ObservedPod
 from dynamiq_operator.plan.operations import Emit
 from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.status.conditions import condition
+from dynamiq_operator.plan.workloads.conversations import keeps_conversations
 from dynamiq_operator.plan.workloads.finishing import FINISHING, MOST, awaits_counts, finishing, takes_runs, version_of
 from dynamiq_operator.plan.workloads.finishing_pods import Finishing, no_room_since
 from dynamiq_operator.plan.workloads.holding import held_as_rejected
@@ -35,11 +36,16 @@ _PASSING = frozenset({"NoRoom", "TooManyVersions", "RunsWait"})
 
 
 def finishing_status(context: Context) -> tuple[FinishingVersion, ...]:
-    """Returns the earlier versions with open runs, the newest first. Counts alone are written at most once in SHOWN_FOR."""
+    """Returns the earlier versions with open runs or conversations, the newest first.
+
+    Counts alone are written at most once in SHOWN_FOR.
+    """
     open_runs, shown = context.snapshot.open_runs, context.app.status.finishing
-    found = [one for each in finishing(context) if each.count.total and (one := _version(context, each)) is not None]
+    labels = dict.fromkeys((*(each.label for each in finishing(context) if each.count.total), *_talking(context)))
+    found = [one for label in labels if (one := _version(context, label)) is not None]
     if not open_runs.is_known:
-        found += [each for each in shown if each.pins[:SHORT] not in open_runs.counts]  # after a restart there are no counts
+        # After a restart there are no counts.
+        found += [each for each in shown if each.pins[:SHORT] not in open_runs.counts.keys() | open_runs.talks.keys()]
     now = tuple(sorted(found, key=lambda one: -one.sequence)[:FINISHING_MOST])
     if {each.pins for each in now} != {each.pins for each in shown}:
         return now
@@ -89,11 +95,19 @@ def gone_times(context: Context) -> Iterator[float]:
         yield ((pod.scheduled_at or pod.created) + GONE - context.snapshot.now).total_seconds()
 
 
-def _version(context: Context, each: Finishing) -> FinishingVersion | None:
-    version, count = version_of(context, each.label), each.count
+def _talking(context: Context) -> Iterator[str]:
+    """Yields the labels of pins with conversations that are neither live nor the target's."""
+    if keeps_conversations(context):
+        served = {pins.label for pins in (context.live_pins, context.target_pins) if pins is not None}
+        yield from (label for label, each in context.snapshot.open_runs.talks.items() if each.total and label not in served)
+
+
+def _version(context: Context, label: str) -> FinishingVersion | None:
+    version, count = version_of(context, label), context.snapshot.open_runs.of(label)
     oldest = format_time(count.oldest) if count.oldest is not None else None
     counts = {"queued": count.queued, "running": count.running, "waiting": count.waiting, "held": count.held, "oldest": oldest}
-    return version.model_copy(update=counts) if version is not None else None
+    sessions = context.snapshot.open_runs.talks_of(label).total or None
+    return version.model_copy(update={**counts, "sessions": sessions}) if version is not None else None
 
 
 def _why(context: Context, each: Sequence[Finishing], rejected: Sequence[str]) -> tuple[str, str]:

@@ -20,10 +20,11 @@ from dynamiq_operator.desired.pod_template import journal_of
 from dynamiq_operator.desired.template_note import applied_pins
 from dynamiq_operator.desired.workload_state import WorkloadState
 from dynamiq_operator.model.app_status import FinishingVersion
-from dynamiq_operator.model.objects import Manifest, Row
+from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.open_runs import PodLimit
-from dynamiq_operator.plan.workloads import environment, finishing_pods
+from dynamiq_operator.plan.workloads import conversing_pods, environment, finishing_pods
+from dynamiq_operator.plan.workloads.conversations import conversing, keeps_conversations, open_talks, row_of
 from dynamiq_operator.plan.workloads.finishing_pods import QUIET, Finishing
 from dynamiq_operator.plan.workloads.wanted import conversion, gives_up_standby, noted_pins, wanted_workloads
 
@@ -71,9 +72,10 @@ def unneeded(context: Context) -> Iterator[Manifest]:
 
 
 def limits(context: Context) -> Mapping[str, PodLimit]:
-    """Returns how pods share the runs of these pins, by digest."""
+    """Returns how pods share the runs and the conversations of these pins, by digest."""
     digests = context.snapshot.open_runs.digests
-    return {digests[each.label]: finishing_pods.pod_limit(context, each.pins) for each in finishing(context) if each.label in digests}
+    pins = {each.label: each.pins for each in finishing(context)} | dict(conversing(context))
+    return {digests[label]: finishing_pods.pod_limit(context, each) for label, each in pins.items() if label in digests}
 
 
 def may_go(context: Context, label: str) -> bool:
@@ -117,7 +119,7 @@ def finishing_times(context: Context) -> Iterator[float]:
 
 def version_of(context: Context, label: str) -> FinishingVersion | None:
     """Returns the newest row of pins without counts: from a row at hand, else as the App's status shows it; None if it is unknown."""
-    if (row := _row(context, label)) is not None and row.pinned is not None:
+    if (row := row_of(context, label)) is not None and row.pinned is not None:
         return FinishingVersion(row=row.name, sequence=row.sequence, version=row.pinned.workflow_version, pins=Pins.of(row.pinned).digest)
     return next((each for each in context.app.status.finishing if each.pins[:SHORT] == label), None)
 
@@ -126,13 +128,17 @@ def labels_to_read(context: Context) -> tuple[str, ...]:
     """Returns the labels of pins whose row has to be searched for in the history: no object at hand names it."""
     # After a restart of the operator most Apps have runs that only wait: their status is enough, and no history is read.
     without_pins = {each.label: each.pins is None and _needs_pins(context, each) for each in finishing(context)}
-    labels = dict.fromkeys((*without_pins, *_open_labels(context)))
-    return tuple(label for label in labels if without_pins.get(label) or version_of(context, label) is None)
+    labels = dict.fromkeys((*without_pins, *_open_labels(context), *open_talks(context)))
+    lacking = {label for label in open_talks(context) if _talks_need_row(context, label)}
+    return tuple(label for label in labels if without_pins.get(label) or label in lacking or version_of(context, label) is None)
 
 
 def rows_with_runs(context: Context) -> frozenset[str]:
-    """Returns the names of the newest rows of all pins with open runs, by the last counts, and of those that the App's status shows."""
-    versions = (version_of(context, label) for label in _open_labels(context))
+    """Returns the names of the newest rows of all pins with open runs or conversations.
+
+    These are by the last counts, and those that the App's status shows.
+    """
+    versions = (version_of(context, label) for label in (*_open_labels(context), *open_talks(context)))
     return frozenset(each.row for each in (*versions, *context.app.status.finishing) if each is not None)
 
 
@@ -156,7 +162,7 @@ def pins_of(context: Context, label: str) -> Pins | None:
     own = workloads.noted_pins(observed) if observed is not None else None
     known = (own, context.target_pins, context.live_pins, noted_pins(context.workloads, label))
     found = next((pins for pins in known if pins is not None and pins.label == label), None)
-    row = _row(context, label) if found is None else None
+    row = row_of(context, label) if found is None else None
     return Pins.of(row.pinned) if row is not None and row.pinned is not None else found
 
 
@@ -195,6 +201,14 @@ def _needs_pins(context: Context, each: Finishing) -> bool:
     return bool(each.observed is not None or each.count.active or each.count.held or context.snapshot.guards.rejections)
 
 
+def _talks_need_row(context: Context, label: str) -> bool:
+    """Returns True if a workload for conversations cannot be made, or not with all of its pods, until the row of its pins is read."""
+    own = conversing(context)
+    if label in own:
+        return conversing_pods.needs_row(context, label, own[label])
+    return keeps_conversations(context) and context.workloads.get(label) is None and pins_of(context, label) is None
+
+
 def _open_labels(context: Context) -> tuple[str, ...]:
     return tuple(label for label, count in context.snapshot.open_runs.counts.items() if count.total)
 
@@ -210,12 +224,6 @@ def _finishing(context: Context, label: str) -> Finishing:
     )
 
 
-def _row(context: Context, label: str) -> Row | None:
-    rows = (*context.history.rows, *context.snapshot.open_runs.rows.values())
-    own = [row for row in rows if row.pinned is not None and Pins.of(row.pinned).label == label]
-    return max(own, key=lambda row: row.sequence, default=None)
-
-
 def _lasting(context: Context) -> frozenset[str]:
     """Returns the labels of pins whose pods stay, or come, whatever this App does next: the target's, and warm ones."""
     lasting = {pins.label for pins in (context.target_pins,) if pins is not None}
@@ -224,7 +232,7 @@ def _lasting(context: Context) -> frozenset[str]:
         wanted = [each for each in wanted_workloads(context) if each.observed is not None]
         # A standby of an App that sleeps has no pod, and no call of a caller wakes it.
         is_warm = {each.label for each in wanted if each.observed is not None and each.observed["spec"].get("replicas", 1) > 0}
-        lasting |= {each.label for each in wanted if each.label in (context.serving, live)} | is_warm
+        lasting |= {each.label for each in wanted if each.label in (context.serving, live) or each.label in conversing(context)} | is_warm
     return frozenset(lasting - {PLAIN})
 
 

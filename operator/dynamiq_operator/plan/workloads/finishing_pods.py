@@ -30,6 +30,8 @@ from dynamiq_operator.plan.workloads.wanted import lacks_room, needed_replicas
 
 CONCURRENT_RUNS = 32
 """Runs of a pod at a time, unless its Runtime says otherwise: the default of our images."""
+TALKS = 10
+"""Conversations of a pod for each of its concurrent runs: most wait for their person."""
 QUIET, SOON = timedelta(seconds=60), timedelta(seconds=5)
 """How long a pod is kept that is no longer needed; the second one if other runs lack its room."""
 STARTING = 5
@@ -62,9 +64,10 @@ class Finishing:
 
 
 def pod_limit(context: Context, pins: Pins | None) -> PodLimit:
-    """Returns how pods of these pins share background runs: they take half of a pod's concurrent runs, at least one."""
-    runs, concurrent = context.app.spec.runs, pins.runtime.max_concurrent_runs if pins is not None else None
-    return PodLimit(max(1, (concurrent or CONCURRENT_RUNS) // 2), runs.finishing_pods if runs is not None else FINISHING_PODS)
+    """Returns how pods of these pins share background runs and conversations. Runs take half of a pod's concurrent runs, at least one."""
+    runs, concurrent = context.app.spec.runs, (pins.runtime.max_concurrent_runs if pins is not None else None) or CONCURRENT_RUNS
+    most = runs.finishing_pods if runs is not None else FINISHING_PODS
+    return PodLimit(max(1, concurrent // 2), most, TALKS * concurrent)
 
 
 def needed_pods(context: Context, each: Finishing) -> int:

@@ -1,7 +1,7 @@
 """Decides which workloads an App has to have. It makes none.
 
 Under strategy Rolling there is one, `<app>`. Under strategy Switch there is one for each set of pins: the target's, the serving one's, the
-live row's, and the standby's.
+live row's, and the standby's. Earlier pins with conversations have one, too.
 
 During a change of strategy the live pins have workloads of both kinds. The strategy of the serving workload still counts: a row that
 arrives meanwhile is rolled out before the change.
@@ -25,6 +25,7 @@ from dynamiq_operator.model.objects import App, Manifest
 from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.observed.pods import ObservedPods
 from dynamiq_operator.plan.observed.workloads import ObservedWorkloads
+from dynamiq_operator.plan.workloads.conversations import conversing
 
 NO_ROOM = "exceeded quota"
 """A part of the API server's message for every ResourceQuota that is used up."""
@@ -59,6 +60,8 @@ def wanted_workloads(context: Context) -> tuple[WantedWorkload, ...]:
             by_label[context.serving] = noted_pins(context.workloads, context.serving)
         if (kept := standby(context)) is not None:
             by_label[kept] = noted_pins(context.workloads, kept) or _good_pins(context)
+        for label, own in conversing(context).items():
+            by_label.setdefault(label, own)
     if (other := conversion(context)) is not None:
         by_label.setdefault(other, pins)
     return tuple(WantedWorkload(label, each, context.workloads.get(label)) for label, each in by_label.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynamiq_operator.actions import reads
-from dynamiq_operator.actions.deploy import DeployRequest
+from dynamiq_operator.actions.deploy import DeployRequest, no_sessions
 from dynamiq_operator.actions.rollback import config_of
 from dynamiq_operator.kube.resources import ROWS, RUNTIMES
 from dynamiq_operator.model.completion import why_not_restorable
@@ -30,6 +30,8 @@ def deploy_request(
     if body.with_config and body.deployment_config is not None:
         raise invalid_field("with_config", "leave out deployment_config: the config of the deployment in restores is deployed")
     namespace, name = app["metadata"]["namespace"], app["metadata"]["name"]
+    if body.take_sessions and app["spec"].get("sessions") is None:
+        raise invalid_field("take_sessions", no_sessions(name))
     if body.workflow_id is not None:
         resolved = resolve(context, session, namespace, body.workflow_id, body)
     elif body.restores is not None:
@@ -51,6 +53,7 @@ def deploy_request(
         message=body.message,
         hold=body.hold,
         bypass_reason=body.bypass_reason,
+        take_sessions=body.take_sessions or None,
     )
 
 

@@ -95,6 +95,13 @@ class NewDeployment(RequestModel):
         bool | None,
         Field(description="Of a rollback, false: changes from Git are not put on hold. Left out: as the App's holdAfterRollback."),
     ] = None
+    take_sessions: Annotated[
+        bool,
+        Field(
+            description="True: once it is live, conversations that began before it on other versions are answered by it. Left out: each "
+            "stays on its version. Only for an App with spec.sessions."
+        ),
+    ] = False
     bypass_reason: BypassReason = None
     confirmed: Confirms = None
 

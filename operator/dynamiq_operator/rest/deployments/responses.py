@@ -83,7 +83,17 @@ class PreviewShape(AliasedModel):
         int | None, Field(description="Questions of these runs that wait for a person; they need no pod. null: unknown.")
     ]
     oldest_question_at: Annotated[str | None, Field(description="When the oldest of these was asked.")]
-    open_run_notes: Annotated[list[str], Field(description="The same in sentences: where open runs finish, and what they wait for.")]
+    open_conversations: Annotated[
+        int | None,
+        Field(
+            description="Open conversations of an App with spec.sessions. Each stays on its version, unless take_sessions. null: unknown, or "
+            "no version changes."
+        ),
+    ]
+    takes_sessions: Annotated[bool, Field(description="True: conversations of other versions move to this one once it is live.")]
+    open_run_notes: Annotated[
+        list[str], Field(description="The same in sentences: where open runs and conversations go on, and what runs wait for.")
+    ]
     warnings: list[str]
 
 

@@ -51,9 +51,7 @@ CODED = frozenset({404, 409})
 """Statuses whose code is the server's own: it says what to do, such as already_answered."""
 _CODE = re.compile("[a-z_]{1,64}")
 JSON, JSON_LINES = "application/json", "application/jsonl"
-_OF_AN_APP = (
-    r"/v1/apps/[^/]+/(?:runs(?:/.*)?|metrics|verdicts|sessions(?:/.*)?|questions|traces(?:/.*)?|recorder|deployments/[^/]+/comparison)"
-)
+_OF_AN_APP = r"/v1/apps/[^/]+/(?:runs(?:/.*)?|metrics|verdicts|sessions(?:/.*)?|conversations|questions|traces(?:/.*)?|recorder|deployments/[^/]+/comparison)"
 _PATH = re.compile(rf"{_OF_AN_APP}|/v1/runs/.*", re.DOTALL)
 _EXPORT = re.compile(r"/v1/apps/[^/]+/runs\.jsonl")
 _POLL = re.compile(r"/v1/apps/[^/]+/runs/[^/]+/events")

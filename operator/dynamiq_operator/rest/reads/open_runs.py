@@ -1,4 +1,4 @@
-"""Counts the open background runs of an App for a preview. The journal has little time for it: a preview is worth more without the number."""
+"""Counts the open background runs and conversations of an App for a preview. The journal has little time for it: a preview is worth more without the number."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ FIRST = [("page_size", "1")]
 
 
 def with_open_runs(context: ApiContext, session: CallerSession, app_id: str | None, preview: Preview) -> Preview:
-    """Returns the preview with the open background runs, if they mean something for them, and there is a journal.
+    """Returns the preview with the open background runs and conversations, if it means something for them, and there is a journal.
 
     It is called in a worker thread.
     """
     if app_id is None or not preview.moves_on or not context.journal.is_there:
         return preview
-    return preview.with_open_runs(anyio.from_thread.run(_count, context, session, app_id))
+    return preview.with_open_runs(anyio.from_thread.run(_count, context, session, app_id, preview.has_sessions))
 
 
-async def _count(context: ApiContext, session: CallerSession, app_id: str) -> OpenRunCount | None:
-    """Returns the counts; None if the runs cannot be counted in time. A journal of the version before knows no questions."""
+async def _count(context: ApiContext, session: CallerSession, app_id: str, has_sessions: bool) -> OpenRunCount | None:
+    """Returns the counts; None if the runs cannot be counted in time. An older journal knows no questions, and no conversations."""
     answers: dict[str, Any] = {}
 
     async def read(what: str, query: Query) -> None:
@@ -44,7 +44,10 @@ async def _count(context: ApiContext, session: CallerSession, app_id: str) -> Op
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read, "runs", QUERY)
             tasks.start_soon(read, "questions", FIRST)
+            if has_sessions:
+                tasks.start_soon(read, "sessions", ())
     try:
-        return OpenRunCount.read(int(answers["runs"]["pagination"]["total_count"]), answers.get("questions"), datetime.now(UTC))
+        runs = int(answers["runs"]["pagination"]["total_count"])
+        return OpenRunCount.read(runs, answers.get("questions"), datetime.now(UTC), answers.get("sessions"))
     except (KeyError, TypeError, ValueError):
         return None

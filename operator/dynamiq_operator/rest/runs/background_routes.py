@@ -19,6 +19,7 @@ from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.runs.filters import RunId
 from dynamiq_operator.rest.runs.recorder_paths import path_of_run
+from dynamiq_operator.rest.runs.requests import CallbacksAgain
 
 router = APIRouter(prefix="/v1/apps/{app_id}/runs/{run_id}", tags=["runs"], route_class=StrictRoute)
 SEQUENCE_MOST = 2**53
@@ -57,6 +58,17 @@ async def release_run(context: ContextOf, session: SessionOf, app_id: AppId, run
     """Lets a held run go on where it was, on its own version, unless that is rejected. Needs update apps/runs."""
     path = await path_of_run(context, session, app_id, run_id)
     return await context.journal.forward(session.api.credentials[0], "POST", f"{path}/release", body={})
+
+
+@router.post("/callbacks", responses=documented(One[BackgroundRun], 404, 409, 413, 415, 501, says="The run, with its callbacks."))
+async def send_callbacks(context: ContextOf, session: SessionOf, app_id: AppId, run_id: RunId, body: CallbacksAgain) -> Response:
+    """Sends the callbacks of a run that has ended again, at once: all, or one. Needs update apps/runs.
+
+    Also those that were delivered, or that failed. A receiver can tell each by its webhook-id, which stays the same. A run that has not ended
+    answers 409 with the code not_ended.
+    """
+    path = await path_of_run(context, session, app_id, run_id)
+    return await context.journal.forward(session.api.credentials[0], "POST", f"{path}/callbacks", body=body.model_dump())
 
 
 @router.get("/events", responses=documented(BackgroundEvents, 404, 501))

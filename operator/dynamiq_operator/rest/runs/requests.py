@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from dynamiq_operator.model.journal import CALLBACKS_MOST
 from dynamiq_operator.rest.http.models import RequestModel
 
 NUMBER_MOST = 1e12
@@ -42,3 +43,9 @@ class RunInput(RequestModel):
 
     type: Annotated[Literal["human_feedback", "approval_request"], Field(description="The `type` of the question.")]
     data: RunInputData
+
+
+class CallbacksAgain(RequestModel):
+    """Which callbacks of a run are sent again."""
+
+    n: Annotated[int | None, Field(ge=0, lt=CALLBACKS_MOST, description="Its number in the run. Left out: all.")] = None

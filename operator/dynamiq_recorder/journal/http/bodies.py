@@ -6,7 +6,7 @@ import base64
 import binascii
 import contextlib
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -17,14 +17,20 @@ from fastapi import Request
 from dynamiq_operator.serving.problems import HttpProblem, invalid_field
 from dynamiq_recorder.http import body
 from dynamiq_recorder.ingest.shares import Source
+from dynamiq_recorder.journal.callback import CALLBACKS_MOST
+from dynamiq_recorder.journal.http.callback_bodies import CallbackBody, check_urls
 from dynamiq_recorder.journal.http.context import Caller, Context
 from dynamiq_recorder.journal.model import Asks, End, NewEvent, NewQuestion, NewRun, Pause, Save, State
+from dynamiq_recorder.journal.placement import PlacedRow, Placement, Taken, hash_of
 from dynamiq_recorder.journal.question import Content, Input
 from dynamiq_recorder.store.texts import clean
 
 INPUT_MAX = 1024 * 1024
 """Most bytes of an input."""
 SAVES_BODY_MAX, SMALL_MAX = 16 * 1024 * 1024, 64 * 1024
+SEEN_MAX, PLACEMENT_MAX = 512 * 1024, 1024 * 1024
+SEEN_MOST, ROWS_MOST = 5_000, 2_000
+"""Most conversations of one report, and most pins of a placement."""
 BODIES_EACH, LARGE = 64, 256 * 1024
 """Most bodies of one caller at a time, and the bytes from which on one is parsed in a thread."""
 SAVES_MOST = 500
@@ -39,6 +45,7 @@ Word = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 Pins = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+Hash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -182,9 +189,13 @@ class RunBody(msgspec.Struct, frozen=True):
     headers: dict[str, str] = {}
     claim: bool = False
     paused: PausedBody | None = None
+    callbacks: Annotated[tuple[CallbackBody, ...], msgspec.Meta(max_length=CALLBACKS_MOST)] = ()
 
-    def new_run(self) -> NewRun:
-        """Raises HttpProblem 400, 413 and 422."""
+    def new_run(self, *, keeps_sessions: bool = False, hosts: Collection[str] = ()) -> NewRun:
+        """Returns the run. `keeps_sessions`: True if its App has sessions. `hosts`: the allowed ones of callbacks; empty for all public ones.
+
+        Raises HttpProblem 400, 413 and 422.
+        """
         data, paused = bytes(self.input), self.paused
         if self.claim and paused is not None:
             raise invalid_field("claim", "must be false for a run that pauses")
@@ -194,6 +205,7 @@ class RunBody(msgspec.Struct, frozen=True):
             raise HttpProblem(413, f"an input has at most {INPUT_MAX} bytes", code="too_large")
         if sum(len(name) + len(value) for name, value in self.headers.items()) > HEADERS_MAX:
             raise HttpProblem(413, f"the headers of a run have at most {HEADERS_MAX} bytes", code="too_large")
+        check_urls([each.url for each in self.callbacks], hosts)
         return NewRun(
             id=str(self.id),
             key=clean(self.key),
@@ -202,9 +214,11 @@ class RunBody(msgspec.Struct, frozen=True):
             request_hash=_cleaned(self.request_hash),
             user_id=_cleaned(self.user_id),
             session_id=_cleaned(self.session_id),
+            session=hash_of(self.session_id) if self.session_id and keeps_sessions else None,
             trigger=_cleaned(self.trigger),
             tags=tuple(map(clean, self.tags)),
             headers={clean(name): clean(value) for name, value in self.headers.items()},
+            callbacks=tuple(each.callback(n) for n, each in enumerate(self.callbacks)),
             paused=paused.save(str(self.id)) if paused is not None else None,
             started_at=_microseconds(paused.started_at) if paused is not None else None,
         )
@@ -244,6 +258,51 @@ class HoldBody(msgspec.Struct, frozen=True):
     pins: Pins
     reason: Annotated[str, msgspec.Meta(pattern="^[A-Z][A-Za-z]{0,63}$")]
     cancel: bool = False
+
+
+class SessionBody(msgspec.Struct, frozen=True):
+    """The body of a question whose a conversation is."""
+
+    instance: Name
+
+
+class SeenBody(msgspec.Struct, frozen=True):
+    """The body of a report of turns. `sessions`: milliseconds since the last one, by conversation."""
+
+    instance: Name
+    sessions: Annotated[dict[Hash, Count], msgspec.Meta(max_length=SEEN_MOST)]
+
+
+class WakeBody(msgspec.Struct, frozen=True):
+    """The body of a turn that waits for a pod of these pins."""
+
+    instance: Name
+    pins: Pins
+
+
+class PlacedRowBody(msgspec.Struct, frozen=True):
+    sequence: Count
+    service: Name | None = None
+    workflow_hash: Name | None = None
+
+
+class TakenBody(msgspec.Struct, frozen=True):
+    pins: Pins
+    before: Time
+
+
+class PlacementBody(msgspec.Struct, frozen=True):
+    """The body of the placement of an App's conversations."""
+
+    live: Pins | None = None
+    rows: Annotated[dict[Pins, PlacedRowBody], msgspec.Meta(max_length=ROWS_MOST)] = {}
+    closed: Annotated[tuple[Pins, ...], msgspec.Meta(max_length=ROWS_MOST)] = ()
+    taken: TakenBody | None = None
+
+    def placement(self) -> Placement:
+        rows = {pins: PlacedRow(each.sequence, _cleaned(each.service), _cleaned(each.workflow_hash)) for pins, each in self.rows.items()}
+        taken = Taken(self.taken.pins, _microseconds(self.taken.before) or 0) if self.taken is not None else None
+        return Placement(self.live, rows, tuple(sorted(set(self.closed))), taken)
 
 
 @contextlib.asynccontextmanager

@@ -24,6 +24,7 @@ from dynamiq_recorder.identity.pods import Pods
 from dynamiq_recorder.identity.rights import CONTENTS, RUNS, Rights
 from dynamiq_recorder.identity.tokens import NotNow, Tokens, User
 from dynamiq_recorder.journal.committer import Committer
+from dynamiq_recorder.journal.listening import Listener
 from dynamiq_recorder.journal.model import Place
 from dynamiq_recorder.journal.notices import Notices
 from dynamiq_recorder.journal.observed import Metrics
@@ -74,6 +75,8 @@ class Context:
     apps: Apps
     rights: Rights
     metrics: Metrics
+    turns: Turns
+    listener: Listener | None = None
     health: Health = field(default_factory=Health)
     full_at: float = 0.95
     namespace_bytes: int = 4 << 30
@@ -81,11 +84,14 @@ class Context:
     reads: Lane = field(default_factory=lambda: Lane(READS, READS_EACH, READS_WAITING))
     reading: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(READS))
     polls: Counter[str] = field(default_factory=Counter)
-    turns: Turns = field(default_factory=Turns)
 
     @property
     def is_full(self) -> bool:
         return self.health.fullness is not None and self.health.fullness >= self.full_at
+
+    def leads(self) -> bool:
+        """Returns True if this process does what one replica is enough for."""
+        return self.listener is None or self.listener.leads
 
     @property
     def not_ready(self) -> str:

@@ -17,8 +17,8 @@ STATUSES = {
     "too_many_runs": 429,
     "checkpoint_too_large": 413,
     "validation_error": 422,
-    "no_such_request": 404,
-    **dict.fromkeys(("already_answered", "run_ended", "run_held", "run_rejected", "not_held"), 409),
+    **dict.fromkeys(("no_such_request", "not_found"), 404),
+    **dict.fromkeys(("already_answered", "run_ended", "run_held", "run_rejected", "not_held", "not_ended", "moved"), 409),
 }
 RETRIES_AFTER = "5"
 """Seconds after which a run that was one too many is sent again."""

@@ -17,12 +17,12 @@ from starlette.types import Receive, Scope, Send
 from dynamiq_operator.serving.encoding import Json
 from dynamiq_recorder.journal import operations
 from dynamiq_recorder.journal.http import answers, bodies
-from dynamiq_recorder.journal.http.context import Context, request_context
+from dynamiq_recorder.journal.http.context import Caller, Context, request_context
 from dynamiq_recorder.journal.http.errors import disk_full
 from dynamiq_recorder.journal.model import MICROSECONDS, Limits, Save
 from dynamiq_recorder.journal.operations import Claim
 from dynamiq_recorder.journal.reading import Shown
-from dynamiq_recorder.journal.tables import NOT_SENT, is_sendable, work_key
+from dynamiq_recorder.journal.tables import NOT_SENT, callbacks_key, is_sendable, unheard_key, work_key
 
 UNUSED_WAITS = 60
 """Seconds after which a pod of an App without runs asks again."""
@@ -38,14 +38,16 @@ async def accept(request: Request) -> Response:
     limits = Limits(of_app=caller.app.durable.open_most, of_namespace=context.namespace_bytes)
     async with bodies.read(context, request, caller, bodies.RunBody, bodies.SAVES_BODY_MAX) as body:
         began = time.monotonic()
-        operation = partial(operations.accept, place=place, new=body.new_run(), limits=limits, claims=body.claim)
+        new = body.new_run(keeps_sessions=caller.app.sessions is not None, hosts=caller.app.durable.callback_hosts)
+        operation = partial(operations.accept, place=place, new=new, limits=limits, claims=body.claim)
         accepted = await context.committer.put(place.namespace, operation)
     context.metrics.accept_seconds.observe(time.monotonic() - began)
     if accepted.claim is not None:
         context.metrics.claims.inc()
     wait = caller.app.durable.wait
+    shown = Shown(accepted.run, accepted.input, questions=accepted.questions, callbacks=accepted.callbacks)
     content = {
-        "data": answers.run(Shown(accepted.run, accepted.input, questions=accepted.questions), wait, content=True),
+        "data": answers.run(shown, wait, content=True),
         "claim": answers.claim(accepted.claim, wait) if accepted.claim is not None else None,
     }
     return Json(content, 201 if accepted.is_new else 200)
@@ -58,8 +60,10 @@ async def claim(request: Request) -> Response:
         pass  # its room is not held while the poll waits
     key = work_key(uid, place.pins)
     # A thousand pods at rest ask fifty times a second: those that can get nothing cost neither a read nor a commit.
-    if not context.notices.is_quiet(key) and not await context.read(caller, context.store.has_runs, uid):
-        return Json(answers.claims([], 0, UNUSED_WAITS))
+    # One of an App with sessions may get a run of a conversation, which another pod accepted.
+    may_get = caller.app.sessions is not None or context.notices.is_quiet(key)
+    if not may_get and not await context.read(caller, context.store.has_runs, uid):
+        return Json(answers.claims([], 0, UNUSED_WAITS, sessions=False))
 
     held: int | None = body.held
 
@@ -72,11 +76,27 @@ async def claim(request: Request) -> Response:
         return await context.committer.put(place.namespace, operation)
 
     with context.feed.polling(uid, place.pins):
-        taken = await context.poll(request, caller, context.notices.poll(key, body.wait, take, bool)) or []
+        # Callbacks of a run that no pod ended end the poll: no save tells a pod of them.
+        polling = context.notices.poll(key, body.wait, take, bool, ends=unheard_key(uid))
+        taken = await context.poll(request, caller, polling) or []
     context.metrics.claims.inc(len(taken))
     for each in (waited for run in taken for waited in run.answer_waits):
         context.metrics.answers_wait_seconds.observe(each / MICROSECONDS)
-    return Json(answers.claims(taken, caller.app.durable.wait, 0))
+    app = context.apps.get(uid) or caller.app  # its sessions may be newer than the poll
+    seconds = await callbacks_seconds(context, caller, uid)
+    return Json(answers.claims(taken, app.durable.wait, 0, sessions=app.sessions is not None, callbacks_seconds=seconds))
+
+
+async def callbacks_seconds(context: Context, caller: Caller, uid: str) -> float | None:
+    """Returns the seconds until the next callback of an App is due. For an App without callbacks it reads only once in a while."""
+    key = callbacks_key(uid)
+    if context.notices.is_quiet(key):
+        return None
+
+    async def read() -> float | None:
+        return await context.read(caller, context.store.next_callback, uid)
+
+    return await context.notices.poll(key, 0, read, lambda seconds: seconds is not None)
 
 
 async def save(request: Request) -> Response:

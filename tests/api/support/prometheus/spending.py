@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dynamiq_runtime.engine import Failure, NodeRun, Report, RunFailedError, Usage
-from dynamiq_runtime.server import serve
+from dynamiq_runtime.serving import serve
 from dynamiq_runtime.settings import from_environment
 
 

@@ -14,6 +14,7 @@ ASKED: Manifest = {
     "message": "first",
     "promotedFrom": {"namespace": "staging", "app": "chat", "row": "chat-1", "hash": "sha256:" + "a" * 64},
     "hold": False,
+    "takeSessions": True,
     "bypass": {"reason": "prod is down"},
     "createdBy": "ada",
 }
@@ -26,6 +27,7 @@ CHANGED: Manifest = {
     "message": "second",
     "promotedFrom": {**ASKED["promotedFrom"], "cluster": "eu"},
     "hold": True,
+    "takeSessions": False,
     "bypass": {"reason": "prod was down"},
     "createdBy": "mallory",
 }

@@ -21,6 +21,7 @@ import {
   RowDialog,
   RunDialog,
   RunsTab,
+  SessionsTab,
   TriggersTab,
 } from "../parts.ts";
 import { UnknownScreen } from "../unknown.tsx";
@@ -34,6 +35,7 @@ const SCREENS: Record<AppPlace["screen"], string> = {
   compare: "Compare",
   rollout: "Rollout",
   runs: "Runs",
+  sessions: "Sessions",
   monitoring: "Monitoring",
   configuration: "Configuration",
   triggers: "Triggers",
@@ -94,6 +96,8 @@ function Screen({ app, place, rights }: { app: App; place: AppPlace; rights?: Ap
       return <RolloutScreen key={place.rowId} app={app} rowId={place.rowId as string} rights={rights} />;
     case "runs":
       return <RunsTab app={app} rights={rights} />;
+    case "sessions":
+      return <SessionsTab app={app} rights={rights} />;
     case "monitoring":
       return <MonitoringTab app={app} />;
     case "configuration":

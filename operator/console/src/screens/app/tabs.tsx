@@ -7,6 +7,7 @@ const TABS: [AppTab, string, string][] = [
   ["overview", "", "Overview"],
   ["history", "/history", "History"],
   ["runs", "/runs", "Runs"],
+  ["sessions", "/sessions", "Sessions"],
   ["monitoring", "/monitoring", "Monitoring"],
   ["configuration", "/configuration", "Configuration"],
   ["triggers", "/triggers", "Triggers"],

@@ -3,11 +3,13 @@ import { deleteApp } from "../../api/configuration.ts";
 import { readOpenRuns } from "../../api/runs.ts";
 import type { App } from "../../pure/shapes.ts";
 import { line } from "../../pure/shell.ts";
+import { plural } from "../../pure/texts.ts";
 import { useLocation } from "../../state/location.tsx";
 import { inProject } from "../../state/project.ts";
 import { refresh, useQuery } from "../../state/query.ts";
 import { useWrite } from "../../state/write.ts";
 import { Action, type Right } from "../../ui/action.tsx";
+import { useConversations } from "../../ui/conversations.ts";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Field } from "../../ui/field.tsx";
@@ -38,6 +40,7 @@ function DeleteDialog({ app, onClose }: { app: App; onClose: () => void }) {
   const write = useWrite();
   const open = useQuery(`open-runs ${app.id}`, (signal) => readOpenRuns(app.id, signal)).data.value?.pagination
     .total_count;
+  const conversations = useConversations(app.id).reduce((sum, { sessions }) => sum + sessions, 0);
   const { route } = useLocation();
   const name = app.resource_name;
   const submit = async (event: Event) => {
@@ -59,6 +62,7 @@ function DeleteDialog({ app, onClose }: { app: App; onClose: () => void }) {
             <li>its triggers, and its Access Keys</li>
             {open === 1 && <li>1 background run that is open: it is canceled</li>}
             {open !== undefined && open > 1 && <li>{open} background runs that are open: they are canceled</li>}
+            {conversations > 0 && <li>{plural(conversations, "conversation")} that callers have open</li>}
             {app.live && (
               <li>
                 its pods, which serve {app.live.version} now: calls to {app.hostname} get no answer any more

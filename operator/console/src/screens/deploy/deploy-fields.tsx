@@ -6,11 +6,12 @@ import type { AppOfList, Runtime } from "../../pure/shapes.ts";
 import { sentence } from "../../pure/texts.ts";
 import { useQuery } from "../../state/query.ts";
 import { useRows } from "../../state/rows.ts";
+import { useConversations } from "../../ui/conversations.ts";
 import { TextField } from "../../ui/text-field.tsx";
 import { Held } from "./acting.tsx";
 import { AdvancedConfiguration, TypeChoice } from "./advanced.tsx";
 import type { Deploying, Panel } from "./deploying.ts";
-import { BypassField, type Choice, MessageField, SelectField, Switch, WholeText } from "./fields.tsx";
+import { BypassField, Check, type Choice, MessageField, SelectField, Switch, WholeText } from "./fields.tsx";
 
 interface Props {
   panel: Panel;
@@ -27,6 +28,7 @@ export function DeployFields({ panel, deploying }: Props) {
   const { edits, edit, apps } = panel;
   const { mode, app, live, wrong } = deploying;
   const change = (part: Partial<Edits>) => edit({ ...edits, ...part });
+  const offersTake = useConversations(app?.id).length > 0 || edits.takes !== undefined;
   return (
     <Held sending={deploying.outcome} class="fields">
       <Switch
@@ -50,6 +52,14 @@ export function DeployFields({ panel, deploying }: Props) {
               value={edits.message ?? ""}
               wrong={wrong.message}
               onChange={(message) => change({ message })}
+            />
+          )}
+          {mode === "existing" && offersTake && (
+            <Check
+              label="Take conversations"
+              hint="Those that began before go on with this version, from their next turn. Otherwise each stays on the version that it began on"
+              checked={Boolean(edits.takes)}
+              onChange={(takes) => change({ takes })}
             />
           )}
           {deploying.offersBypass && (

@@ -100,7 +100,13 @@ function CommandLine({ panel, deploying }: { panel: Panel; deploying: Deploying 
     config: app && !app.live ? wholeConfig(edits.config, live) : configToSend(edits.config, live),
   };
   const text = app
-    ? deployLine({ ...asked, app: app.resource_name, bypass: edits.bypass?.trim(), message: edits.message?.trim() })
+    ? deployLine({
+        ...asked,
+        app: app.resource_name,
+        takes: edits.takes,
+        bypass: edits.bypass?.trim(),
+        message: edits.message?.trim(),
+      })
     : newAppLines({
         ...asked,
         name: edits.name?.trim() || "My App",

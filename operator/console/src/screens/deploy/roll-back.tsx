@@ -82,6 +82,7 @@ function RollBackForm({ app, row, filled, fill, leaving }: FormProps) {
   const body: DeployBody = {
     restores: row.id,
     with_config: withConfig,
+    take_sessions: false,
     ...(hold === undefined ? {} : { hold }),
     ...reasonBody(filled),
   };

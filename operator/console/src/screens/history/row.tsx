@@ -1,6 +1,7 @@
+import { conversationsInWords } from "../../pure/conversations.ts";
 import { approvalsOf, releasedBy, verifiedInWords, waitsOf } from "../../pure/guards.ts";
 import { canComeBack, configOf, isUnderWay, numberOf, provenanceOf, statusOf, titleOf } from "../../pure/row-words.ts";
-import type { App, Ready, Row } from "../../pure/shapes.ts";
+import type { App, Conversations, Ready, Row } from "../../pure/shapes.ts";
 import { duration } from "../../pure/time.ts";
 import { Action, type Right } from "../../ui/action.tsx";
 import { Icon } from "../../ui/icons.tsx";
@@ -37,6 +38,8 @@ interface Props extends Shared {
   rejected: string;
   /** Why the reader cannot bring it back; empty where they can. */
   whyNot: string;
+  /** Those of each row that has some. */
+  conversations: Conversations[];
   /** What the reader may do about it while it waits; empty where it does not. */
   offer: string;
 }
@@ -65,7 +68,22 @@ export function UnreadWholeRow(shared: Shared) {
 
 /** One deployment. */
 export const HistoryRow = memo(
-  ({ row, app, search, right, isFresh, isTicked, onTick, misfit, like, rejected, whyNot, offer, ...shared }: Props) => {
+  ({
+    row,
+    app,
+    search,
+    right,
+    isFresh,
+    isTicked,
+    onTick,
+    misfit,
+    like,
+    rejected,
+    whyNot,
+    conversations,
+    offer,
+    ...shared
+  }: Props) => {
     const title = titleOf(row);
     const address = `/console/apps/${app.id}/history/${row.id}`;
     const classes = ["row", row.is_live && "live", misfit && "misfit", isTicked && "chosen", isFresh && "fresh"]
@@ -82,6 +100,7 @@ export const HistoryRow = memo(
         <div role="cell" class="details">
           <Details row={row} misfit={misfit} like={like} rejected={rejected} whyNot={whyNot} />
           {(row.is_live || canComeBack(row)) && <RunsOfRow app={app.id} row={row.id} />}
+          <Belonging row={row} conversations={conversations} />
         </div>
         <div role="cell" class="outcome">
           <Outcome row={row} app={app} />
@@ -167,6 +186,22 @@ function Details({
         </span>
       )}
     </>
+  );
+}
+
+/** How many conversations belong to the row, where it has some. */
+function Belonging({ row, conversations }: Pick<Props, "row" | "conversations">) {
+  const own = conversations.find(({ sequence }) => sequence !== null && sequence === row.sequence);
+  if (!own) return null;
+  return (
+    <span class="small muted">
+      {conversationsInWords(own)}
+      {own.last_turn && (
+        <>
+          , last turn <Time at={own.last_turn} />
+        </>
+      )}
+    </span>
   );
 }
 

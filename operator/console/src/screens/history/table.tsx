@@ -9,6 +9,7 @@ import { listen } from "../../state/listen.ts";
 import { useLocation } from "../../state/location.tsx";
 import { user } from "../../state/session.ts";
 import { Action } from "../../ui/action.tsx";
+import { useConversations } from "../../ui/conversations.ts";
 import { toast } from "../../ui/toasts.tsx";
 import { useWindowRows } from "../../ui/window-rows.ts";
 import { JumpBar } from "./jump.tsx";
@@ -83,6 +84,7 @@ export function HistoryTable(props: Props) {
   const whyNot = (row: Row) => whyNotBack(row, rights?.bypass.allowed);
   const onKeyDown = useTableKeys(props, focus, activeIndex, whyNot);
   const arrived = pages.arrived.value;
+  const conversations = useConversations(app.id);
   return (
     <>
       <JumpBar onGo={(place) => goTo(pages, place, focus)} onHelp={onHelp} />
@@ -108,11 +110,10 @@ export function HistoryTable(props: Props) {
               <HistoryRow
                 key={place}
                 {...shared}
-                {...{ row, app, search, whyNot: whyNot(row), like: likeLive(row, app) }}
+                {...{ row, app, search, conversations, whyNot: whyNot(row), like: likeLive(row, app) }}
                 right={rights?.roll_back}
                 isFresh={index < arrived}
-                isTicked={ticked.has(row)}
-                onTick={ticked.toggle}
+                {...{ isTicked: ticked.has(row), onTick: ticked.toggle }}
                 rejected={rejectedAs(rejections, row)}
                 offer={offerOn(row, user.value?.username, rights)}
                 misfit={misfits?.find((each) => each.deployment_id === row.id)?.says}

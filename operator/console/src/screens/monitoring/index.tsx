@@ -12,8 +12,10 @@ import { Segments } from "../../ui/segments.tsx";
 import { Empty, Loaded } from "../../ui/states.tsx";
 import "../runs/runs.css";
 import { useRows } from "../../state/rows.ts";
+import { useConversations } from "../../ui/conversations.ts";
 import { Choice } from "../history/filters.tsx";
 import { Tiles } from "../runs/tiles.tsx";
+import { ConversationPanel } from "../sessions/parts.ts";
 import { Chart, type Deploy, type Line } from "./chart.tsx";
 import { CompareRuns } from "./compare.tsx";
 import { Unrecorded } from "./unrecorded.tsx";
@@ -54,7 +56,16 @@ export function MonitoringTab({ app }: { app: App }) {
     void whole.refresh();
     if (group) void grouped.refresh();
   });
-  if (isUnrecorded(whole.problem.value)) return <Unrecorded />;
+  const conversations = useConversations(app.id);
+  const panel = conversations.length > 0 && <ConversationPanel app={app} found={conversations} />;
+  if (isUnrecorded(whole.problem.value)) {
+    return (
+      <>
+        <Unrecorded />
+        {panel}
+      </>
+    );
+  }
   return (
     <>
       <div class="heading monitoring-head">
@@ -82,6 +93,7 @@ export function MonitoringTab({ app }: { app: App }) {
         </Loaded>
       )}
       <CompareRuns app={app} chosen={address} onChoose={set} />
+      {panel}
     </>
   );
 }

@@ -15,6 +15,7 @@ import { Loaded, Trouble } from "../../ui/states.tsx";
 import { Status } from "../../ui/status.tsx";
 import { Time } from "../../ui/time.tsx";
 import { toast } from "../../ui/toasts.tsx";
+import { Callbacks } from "./callbacks.tsx";
 import { Content } from "./content.tsx";
 import { type Deed, Foot } from "./foot.tsx";
 import { IdOf, Tiles } from "./tiles.tsx";
@@ -55,6 +56,7 @@ export function OpenRun({ app, runId, right, first, onGone }: Props) {
             <>
               <Facts app={app} run={run} />
               {run.error && <p class="notice bad break">{run.error.message ?? run.error.code}</p>}
+              <Callbacks {...{ app, run, right }} />
               <h3>Events</h3>
               <Trouble query={events} says="Newer events are missing" retry={() => void events.refresh()} />
               <FigureTable

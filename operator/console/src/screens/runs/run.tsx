@@ -1,9 +1,10 @@
 import { useState } from "preact/hooks";
-import { deleteRun, readRun } from "../../api/runs.ts";
+import { deleteRun, readOpenRun, readRun } from "../../api/runs.ts";
 import { asRunSearch, readRunFilters } from "../../pure/run-filters.ts";
 import { costOf, rowOf, shortId, tokensInWords, took } from "../../pure/run-words.ts";
 import type { App, AppRights, WholeRun } from "../../pure/shapes.ts";
 import { useLocation } from "../../state/location.tsx";
+import { useOpenRuns } from "../../state/open-runs.ts";
 import { useQuery } from "../../state/query.ts";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Loaded } from "../../ui/states.tsx";
@@ -14,7 +15,7 @@ import { Content, Contents } from "./content.tsx";
 import { Foot } from "./foot.tsx";
 import { shownList } from "./index.tsx";
 import { Nodes } from "./nodes.tsx";
-import { OpenRun } from "./parts.ts";
+import { Callbacks, OpenRun } from "./parts.ts";
 import "./runs.css";
 import { Scores } from "./scores.tsx";
 import { IdOf, Tiles } from "./tiles.tsx";
@@ -46,6 +47,11 @@ export function RunDialog(props: Props) {
 function RecordedRun({ app, runId, rights, onDeleted }: Props & { onDeleted: () => void }) {
   const [withContent, showContent] = useState(false);
   const query = useQuery(`run ${runId} ${withContent}`, (signal) => readRun(runId, withContent, signal));
+  // Where there is no journal, or the caller may not read runs, it is not asked for a run.
+  const hasJournal = useOpenRuns(app.id).data.value !== undefined;
+  const inJournal = useQuery(hasJournal ? `open-run ${runId}` : undefined, (signal) =>
+    readOpenRun(app.id, runId, signal),
+  ).data.value;
   return (
     <>
       <div class="body run">
@@ -54,6 +60,9 @@ function RecordedRun({ app, runId, rights, onDeleted }: Props & { onDeleted: () 
             <>
               <Facts app={app} run={run} />
               {run.error && <p class="notice bad break">{run.error}</p>}
+              {inJournal && inJournal.callbacks.length > 0 && (
+                <Callbacks {...{ app, run: inJournal, right: rights?.runs_score }} />
+              )}
               <Nodes run={run} />
               <Contents state={run.content} right={rights?.run_contents} onShow={() => showContent(true)}>
                 <Content label="Input of the run" value={run.input} />
