@@ -91,7 +91,7 @@ def test_every_screen_shows_what_it_is_for(look: str, project: Portrait, page_as
             runs.dated(window.page, project.recorded)
         if screen == "question":
             runs.asking(window.page, project.recorded)
-        if screen == "sessions":
+        if screen in ("sessions", "session"):
             runs.conversing(window.page, project.recorded)
         page = window.goto(project.screens[screen])
         if screen == "question":

@@ -123,7 +123,7 @@ def conversing(page: Page, recorded: Recorded) -> None:
         turn = {"id": run, "trace_id": run, "created_at": text(begun + timedelta(minutes=4 * number)), "row": rows[0]}
         messages.append(usual | turn | {"input": {"question": question}, "output": {"answer": answer}})
     counts = [
-        {"pins": pins, "sequence": row["sequence"], "sessions": count, "recent": recent, "row": row, "deployment_id": of.id}
+        {"pins": pins, "sequence": row["sequence"], "sessions": count, "recent": recent, "moved": 0, "row": row, "deployment_id": of.id}
         | {"last_turn": text(recorded.now - timedelta(minutes=minutes))}
         for pins, row, of, count, recent, minutes in (
             ("fedcba9876543210", rows[1], recorded.rows[-1], 214, 37, 1),
