@@ -63,11 +63,11 @@ class Conversations:
 
     @property
     def answered(self) -> int:
-        return sum(len(each) for each in self.turns.values())
+        return sum(len(each) for each in list(self.turns.values()))
 
     @property
     def all(self) -> list[Turn]:
-        return [turn for each in self.turns.values() for turn in each]
+        return [turn for each in list(self.turns.values()) for turn in each]  # others begin meanwhile
 
     @property
     def failed(self) -> list[Turn]:
@@ -76,7 +76,7 @@ class Conversations:
     @property
     def elsewhere(self) -> list[Turn]:
         """Returns the turns that another version answered than the first turn of their conversation."""
-        return [turn for each in self.turns.values() for turn in each if turn.status == 200 and turn.version != each[0].version]
+        return [turn for each in list(self.turns.values()) for turn in each if turn.status == 200 and turn.version != each[0].version]
 
     async def _lead(self, ended: threading.Event) -> None:
         ready, calls, number, begun = deque(range(self.at_once)), set[asyncio.Task[None]](), 0, self.at_once
