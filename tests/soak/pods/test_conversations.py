@@ -62,11 +62,11 @@ def test_each_conversation_stays_on_its_row_through_switches_and_rollbacks(clust
         switch = {"strategy": "Switch"}
         on.app(KEEPS, with_spec(rollout=switch, sessions={}))
         on.app(CONTROL, with_spec(rollout=switch))
+        control = _talks(on, at, CONTROL, OF_CONTROL)
+        _lead(on, CONTROL, control, SWITCHES // OF_CONTROL or 1)  # first: the other one ends with a rejected version
         kept = _talks(on, at, KEEPS, 1)
         rejected = _Rejected(on)
         _lead(on, KEEPS, kept, SWITCHES, rejected)
-        control = _talks(on, at, CONTROL, OF_CONTROL)
-        _lead(on, CONTROL, control, SWITCHES // OF_CONTROL or 1)
     _tell(kept, control, rejected)
 
 
