@@ -9,17 +9,14 @@ from typing import Any
 import pytest
 
 from dynamiq_operator.model import kinds, names
-from dynamiq_operator.model.journal import JOURNAL_AUDIENCE
-from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
-from tests.api.support.journal_process import Journal, journaling
+from tests.api.support.journal_process import Journal, journaling, operator_options
 from tests.api.support.recorder_process import a_pod
-from tests.support import recorders, rest
-from tests.support.api import Api
+from tests.support import rest
 from tests.support.factories import in_namespace, with_spec
 from tests.support.guards import rejection_manifest
 from tests.support.history_stage import APP, HistoryStage
-from tests.support.operator import OPERATOR_ACCOUNT, Operator
+from tests.support.operator import Operator
 from tests.support.waiting import eventually
 
 SESSION = "0123456789abcdef0123456789abcdef"
@@ -34,10 +31,7 @@ def journal(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def options(journal: Journal, account: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Returns the journal, with the token that the operator's pod mounts for it. Pods name their row only if they are recorded."""
-    token = tmp_path_factory.mktemp("token") / "token"
-    token.write_text(recorders.token(Api.of(journal.cluster), OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, audience=JOURNAL_AUDIENCE))
-    return [f"--journal={journal.url}", f"--journal-token-file={token}", "--recorder=http://recorder.test:8080"]
+    return operator_options(journal, tmp_path_factory.mktemp("token"))
 
 
 def selected(stage: HistoryStage) -> str:

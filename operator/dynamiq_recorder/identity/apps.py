@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -150,19 +150,24 @@ def _app(raw: Manifest) -> KnownApp | None:
 def _durable(raw: Manifest) -> Durable:
     """Reads the limits; a wrong value, which only an older schema lets through, counts as missing."""
     names = {"keep": "keepSeconds", "open_most": "maxOpen", "interruptions": "interruptions", "wait": "waitSeconds"}
-    values = {field: raw.get(name) for field, name in names.items()}
-    counts = {field: value for field, value in values.items() if type(value) is int and value >= 0}
     hosts = raw.get("callbackHosts")
-    return Durable(**counts, callback_hosts=tuple(each for each in hosts if isinstance(each, str)) if isinstance(hosts, list) else ())
+    return Durable(
+        **_counts(raw, names), callback_hosts=tuple(each for each in hosts if isinstance(each, str)) if isinstance(hosts, list) else ()
+    )
 
 
 def _sessions(spec: object) -> Sessions | None:
     raw = spec.get("sessions") if isinstance(spec, dict) else None
     if not isinstance(raw, dict):
         return None
-    values = {field: raw.get(name) for field, name in (("idle", "idleSeconds"), ("warm", "warmSeconds"))}
-    counts = {field: value for field, value in values.items() if type(value) is int and value >= 0}
+    counts = _counts(raw, {"idle": "idleSeconds", "warm": "warmSeconds"})
     return Sessions(**counts, when_unknown="Refuse" if raw.get("whenUnknown") == "Refuse" else "Live")
+
+
+def _counts(raw: Manifest, names: Mapping[str, str]) -> dict[str, int]:
+    """Returns the values of fields that are counts, by our names for them."""
+    values = {field: raw.get(name) for field, name in names.items()}
+    return {field: value for field, value in values.items() if type(value) is int and value >= 0}
 
 
 def _part(of: object, name: str) -> Manifest:

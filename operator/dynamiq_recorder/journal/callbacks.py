@@ -195,14 +195,14 @@ def with_runs(database: Database, connection: Connection, callbacks: Sequence[Ca
     condition, values = connection.within("key", keys)
     runs = {line[0]: run_of(database, line) for line in connection.all(f"SELECT {COLUMNS} FROM run WHERE {condition}", values)}  # noqa: S608
     condition, values = connection.within("run", keys)
-    sql = f"SELECT run, data FROM content WHERE {condition} AND name = ? AND length(data) <= ?"  # noqa: S608 - our own names
-    stored: dict[int, bytes] = dict(connection.all(sql, [*values, OUTPUT, OUTPUT_MAX]))
-    has_output = {key for (key,) in connection.all(f"SELECT run FROM content WHERE {condition} AND name = ?", [*values, OUTPUT])}  # noqa: S608
+    sql = f"SELECT run, CASE WHEN length(data) <= ? THEN data END FROM content WHERE {condition} AND name = ?"  # noqa: S608 - our own names
+    stored: dict[int, bytes | None] = dict(connection.all(sql, [OUTPUT_MAX, *values, OUTPUT]))
     claimed = []
     for each in callbacks:
         if (run := runs.get(each.run)) is not None:
-            output = unpacked_within(stored[each.run], OUTPUT_MAX) if each.run in stored else None
-            claimed.append(Claimed(each, run, output, each.run in has_output and output is None))
+            data = stored.get(each.run)
+            output = unpacked_within(data, OUTPUT_MAX) if data is not None else None
+            claimed.append(Claimed(each, run, output, each.run in stored and output is None))
     return claimed
 
 

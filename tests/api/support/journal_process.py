@@ -14,10 +14,12 @@ import requests
 
 from dynamiq_operator.model.journal import JOURNAL_AUDIENCE, JOURNAL_NAMESPACE, JOURNAL_SERVICE
 from dynamiq_operator.model.manifests import Manifest
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
 from local.clusters import Cluster
 from tests.support import programs, recorders
 from tests.support.api import Api
 from tests.support.cluster import REPOSITORY, install_files, login_of
+from tests.support.operator import OPERATOR_ACCOUNT
 from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
@@ -77,6 +79,13 @@ def journaling(cluster: Cluster, folder: Path, metrics_port: int | None = None) 
     finally:
         process.terminate()
         process.wait(programs.ENDS_WITHIN)
+
+
+def operator_options(journal: Journal, folder: Path) -> list[str]:
+    """Returns options of the operator for this journal, with the token that its pod mounts. Pods name their row only if they are recorded."""
+    token = folder / "token"
+    token.write_text(recorders.token(Api.of(journal.cluster), OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, audience=JOURNAL_AUDIENCE))
+    return [f"--journal={journal.url}", f"--journal-token-file={token}", "--recorder=http://recorder.test:8080"]
 
 
 def _status(url: str) -> int:

@@ -7,7 +7,7 @@ import base64
 import http.server
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,29 +21,8 @@ from dynamiq_runtime.recorder_client import Recorder
 from dynamiq_runtime.webhook import BODY_LIMIT, body_of, key_of
 from tests.support.callbacks import KEY, RUN_ID, Call, Receiver, a_claim, an_ended_run, is_signed, own_address, status, waits
 from tests.support.waiting import IN_TIME
-from tests.unit.support.certificates import serving_context
 
 TOKEN = "token-of-the-receiver"
-
-
-@pytest.fixture
-def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    made, authority = serving_context(tmp_path, own_address())
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
-    return made
-
-
-@pytest.fixture
-def receiver(context: Any) -> Iterator[Receiver]:
-    with Receiver(context, own_address()) as served:
-        yield served
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    file = tmp_path / "callback-key"
-    file.write_text(KEY)
-    return file
 
 
 class Due(Journal):

@@ -13,32 +13,11 @@ import pytest
 
 from tests.support.background import KEY as ACCESS_KEY
 from tests.support.background import Caller, pod
-from tests.support.callbacks import KEY, RUN_ID, DueJournal, Receiver, a_claim, due_journal, is_signed, own_address, status, waits
+from tests.support.callbacks import KEY, RUN_ID, DueJournal, Receiver, a_claim, due_journal, is_signed, status, waits
 from tests.support.runtime import ECHO, serving
 from tests.support.waiting import IN_TIME, eventually
-from tests.unit.support.certificates import serving_context
 
 TOKEN = "token-of-the-receiver"
-
-
-@pytest.fixture
-def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    made, authority = serving_context(tmp_path, own_address())
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
-    return made
-
-
-@pytest.fixture
-def receiver(context: Any) -> Iterator[Receiver]:
-    with Receiver(context, own_address()) as served:
-        yield served
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    file = tmp_path / "callback-key"
-    file.write_text(KEY)
-    return file
 
 
 def due_at(receiver: Receiver, number: int) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,19 +21,6 @@ from tests.support.waiting import eventually
 @pytest.fixture
 def journal() -> SessionsJournal:
     return SessionsJournal()
-
-
-@pytest.fixture
-def stage(tmp_path: Path, journal: SessionsJournal) -> Iterator[Stage]:
-    with staged(tmp_path, journal) as made:
-        yield made
-
-
-@pytest.fixture
-def entry(stage: Stage) -> Served:
-    """A pod of pins A. Conversation `chat` is on B."""
-    stage.journal.whose[digest("chat")] = B
-    return started(stage, A)
 
 
 # Whose a conversation is

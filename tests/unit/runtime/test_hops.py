@@ -19,25 +19,12 @@ from tests.support.forms import END, TYPE, part
 from tests.support.journal import APP
 from tests.support.runtime import DEADLINE, ECHO, WAITS, Served, events_in, serving
 from tests.support.scripted import HttpServer, Reply, Sent
-from tests.support.sessions_journal import SessionsJournal, Stage, digest, staged
+from tests.support.sessions_journal import Stage, digest
 from tests.support.turns import A, B, C, Target, answered_by, started, turn
 from tests.support.waiting import eventually
 
 FILES = a_flow("def run(d):\n    return [[f.name, len(f.read())] for f in d.get('files', [])]\n")
 STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
-
-
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Stage]:
-    with staged(tmp_path, SessionsJournal()) as made:
-        yield made
-
-
-@pytest.fixture
-def entry(stage: Stage) -> Served:
-    """A pod of pins A. Conversation `chat` is on B."""
-    stage.journal.whose[digest("chat")] = B
-    return started(stage, A)
 
 
 def test_a_hop_sends_what_the_caller_sent(stage: Stage, entry: Served) -> None:

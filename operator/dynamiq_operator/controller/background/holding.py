@@ -12,13 +12,11 @@ from functools import partial
 from time import monotonic
 
 import aiohttp
-import orjson
 
-from dynamiq_operator.controller.background.reader import BackgroundReader, Kept, Pauses
+from dynamiq_operator.controller.background.journal_writer import JournalWriter
+from dynamiq_operator.controller.background.reader import Kept, Pauses
 from dynamiq_operator.controller.cached.cache import AppKey
-from dynamiq_operator.kube.bodies import body_of
 from dynamiq_operator.kube.recorder_access import RecorderAccess
-from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.plan.workloads.holding import Holding
 
 REASON = "Rejected"
@@ -40,14 +38,13 @@ class KeptHolds(Kept):
     done: dict[str, Holding] = field(default_factory=dict)
 
 
-class HoldWriter(BackgroundReader):
-    """A background caller of the journal; without `access` it makes no request."""
+class HoldWriter(JournalWriter):
+    """The calls about held runs of all Apps."""
 
     def __init__(
         self, requeue: Callable[[AppKey], None], access: RecorderAccess | None = None, clock: Callable[[], float] = monotonic
     ) -> None:
-        super().__init__(requeue, AT_ONCE, OF_NAMESPACE, PAUSES, clock)
-        self._access = access
+        super().__init__(requeue, (AT_ONCE, OF_NAMESPACE), PAUSES, access, clock)
 
     def schedule(self, app: AppKey, app_uid: str, kept: KeptHolds, wanted: tuple[Holding, ...]) -> None:
         """Schedules the calls that are wanted. Runs that a call let go on, and that are still held, are held for another reason."""
@@ -73,12 +70,4 @@ class HoldWriter(BackgroundReader):
 
     async def _post(self, access: RecorderAccess, app_uid: str, each: Holding) -> None:
         body = {"pins": each.pins, "reason": REASON} | ({"cancel": True} if each.cancels else {})
-        headers = {"Authorization": f"Bearer {access.token_file.read_text().strip()}", "Content-Type": "application/json"}
-        url, timeout = f"{access.url}/v1/apps/{app_uid}/{'hold' if each.holds else 'unhold'}", aiohttp.ClientTimeout(total=WITHIN)
-        async with self._opened().post(url, data=orjson.dumps(body), headers=headers, allow_redirects=False, timeout=timeout) as response:
-            await body_of(response, BYTES_MAX)
-            if response.status != 200:
-                raise ValueError(f"the journal answers with status {response.status}")
-
-    def _connector(self) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(limit=AT_ONCE, ssl=trust_of(self._access.url, self._access.ca) if self._access is not None else True)
+        await self._send(access, "POST", f"{app_uid}/{'hold' if each.holds else 'unhold'}", body, WITHIN, BYTES_MAX)

@@ -12,16 +12,13 @@ from functools import partial
 from time import monotonic
 from typing import Annotated
 
-import aiohttp
 import msgspec
-import orjson
 
-from dynamiq_operator.controller.background.reader import BackgroundReader, Kept, Pauses
+from dynamiq_operator.controller.background.journal_writer import JournalWriter
+from dynamiq_operator.controller.background.reader import Kept, Pauses
 from dynamiq_operator.controller.cached.cache import AppKey
-from dynamiq_operator.kube.bodies import body_of
 from dynamiq_operator.kube.journal import FAILURES, OpenAnswer
 from dynamiq_operator.kube.recorder_access import RecorderAccess
-from dynamiq_operator.kube.trust import trust_of
 from dynamiq_operator.plan.observed.moved import MovedSessions
 from dynamiq_operator.plan.workloads.placement import Placing
 
@@ -58,14 +55,13 @@ class KeptPlacing(Kept):
         return moved
 
 
-class PlacementWriter(BackgroundReader):
-    """A background caller of the journal; without `access` it makes no request."""
+class PlacementWriter(JournalWriter):
+    """The calls about placements of all Apps."""
 
     def __init__(
         self, requeue: Callable[[AppKey], None], access: RecorderAccess | None = None, clock: Callable[[], float] = monotonic
     ) -> None:
-        super().__init__(requeue, AT_ONCE, OF_NAMESPACE, PAUSES, clock)
-        self._access = access
+        super().__init__(requeue, (AT_ONCE, OF_NAMESPACE), PAUSES, access, clock)
         self._known: dict[str, tuple[AppKey, str | None]] = {}
 
     def hear(self, answer: OpenAnswer) -> None:
@@ -99,14 +95,5 @@ class PlacementWriter(BackgroundReader):
         return True
 
     async def _put(self, access: RecorderAccess, app_uid: str, wanted: Placing) -> PlacedAnswer:
-        headers = {"Authorization": f"Bearer {access.token_file.read_text().strip()}", "Content-Type": "application/json"}
-        url, timeout = f"{access.url}/v1/apps/{app_uid}/sessions-placement", aiohttp.ClientTimeout(total=WITHIN)
-        data = orjson.dumps(wanted.body)
-        async with self._opened().put(url, data=data, headers=headers, allow_redirects=False, timeout=timeout) as response:
-            content = await body_of(response, BYTES_MAX)
-            if response.status != 200:
-                raise ValueError(f"the journal answers with status {response.status}")
+        content = await self._send(access, "PUT", f"{app_uid}/sessions-placement", wanted.body, WITHIN, BYTES_MAX)
         return msgspec.json.decode(content, type=PlacedAnswer)
-
-    def _connector(self) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(limit=AT_ONCE, ssl=trust_of(self._access.url, self._access.ca) if self._access is not None else True)
