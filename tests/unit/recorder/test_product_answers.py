@@ -18,7 +18,9 @@ from tests.support.recorder_stage import APP_UID, OTHER_UID, STRANGER, VIEWER, R
 from tests.unit.recorder.test_requests import problem
 
 APP = f"/v1/apps/{APP_UID}"
-HOUR_AGO = time.time_ns() - 3600 * 10**9
+MINUTE = 60 * 10**9
+# In the middle of a minute: buckets begin with whole minutes, and one second of each minute would give one bucket less.
+HOUR_AGO = (time.time_ns() // MINUTE - 60) * MINUTE + MINUTE // 2
 ODD = "a/b ?#%2F\n..é"
 """A session that a caller named."""
 
