@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import sysconfig
@@ -81,7 +82,8 @@ class Host:
     environment: Mapping[str, str] = ENVIRONMENT | {"LD_LIBRARY_PATH": "/usr/local/lib"}
 
     def inputs(self) -> bytes:
-        return f"{sys.version}\0{sys.base_prefix}\0{platform.libc_ver()}\0{platform.machine()}".encode()
+        python = f"{sys.version}\0{sys.base_prefix}\0{platform.libc_ver()}\0{platform.machine()}\0".encode()
+        return python + (authorities.read_bytes() if (authorities := _authorities()) is not None else b"")
 
     def make_root(self, root: Path, lock: Path, built: Sequence[str], task: Task, *, whole: bool) -> None:
         make_root(root, lock, built, task, whole=whole)
@@ -102,6 +104,7 @@ def make_root(root: Path, lock: Path, built: Sequence[str], task: Task, *, whole
     _copy_python(root, STDLIB_LEFT_OUT if whole else STDLIB_LEFT_OUT + STDLIB_SELDOM_USED)
     _install(root / APP, lock, built, task)
     _copy_libraries(root)
+    _copy_authorities(root)
     compile_all(root, [_stdlib(root), root / APP], HOST.python(root))
 
 
@@ -206,6 +209,20 @@ def _copy_libraries(root: Path) -> None:
             for name in OPENED_BY_GLIBC:
                 if library.with_name(name).exists():
                     _copy_library(library.with_name(name), place.with_name(name))
+
+
+def _authorities() -> Path | None:
+    """Returns the file of the authorities that this machine trusts, None if it has none."""
+    found = ssl.get_default_verify_paths().cafile
+    return Path(found) if found is not None else None
+
+
+def _copy_authorities(root: Path) -> None:
+    """Copies the authorities that this machine trusts to the path at which this Python's OpenSSL looks for them."""
+    if (authorities := _authorities()) is not None:
+        place = root / ssl.get_default_verify_paths().openssl_cafile.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(authorities, place)
 
 
 def _copy_library(library: Path, place: Path) -> None:

@@ -32,6 +32,7 @@ SESSIONS = (
     "docs/first-app.md",
     "docs/calling.md",
     "docs/background-runs.md",
+    "docs/conversations.md",
     "docs/flows.md",
     "docs/rest.md",
     "docs/triggers.md",

@@ -177,8 +177,9 @@ def test_an_image_of_a_release_has_what_the_locks_name_and_nothing_else(released
 
 @LONG
 @NEEDS_ROOT
-def test_an_image_of_a_release_trusts_public_authorities(released: Path, tmp_path: Path) -> None:
-    with unpacked(released, tmp_path / "root") as (inside, environment):
+@pytest.mark.parametrize("built", ["runtime", "released"])
+def test_an_image_trusts_public_authorities(request: pytest.FixtureRequest, built: str, tmp_path: Path) -> None:
+    with unpacked(request.getfixturevalue(built), tmp_path / "root") as (inside, environment):
         script = "import ssl; print(len(ssl.create_default_context().get_ca_certs()))"
         command = [*inside, "/usr/local/bin/python3", "-c", script]
         done = subprocess.run(command, env=environment | {"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False)

@@ -15,10 +15,9 @@ from dynamiq_operator.views.history import compute_in_words, config_in_words
 
 NOTHING = "(nothing)"
 HOLDS = "changes from Git are on hold after it, until somebody resumes them"
-OPEN_RUNS_UNKNOWN = (
-    "how many background runs are open is unknown: the journal does not answer; each finishes on the version that it began with"
-)
-CONVERSATIONS_UNKNOWN = "how many conversations are open is unknown: the journal does not count them now"
+_UNKNOWN = "is unknown: the journal does not answer, or you may not ask it"
+OPEN_RUNS_UNKNOWN = f"how many background runs are open {_UNKNOWN}; each finishes on the version that it began with"
+CONVERSATIONS_UNKNOWN = f"how many conversations are open {_UNKNOWN}"
 SERVER, SERVERLESS = "server", "serverless"
 
 
