@@ -72,7 +72,7 @@ def _copy(arguments: argparse.Namespace) -> int:
         except (WrongStore, Unavailable, OSError, ValueError) as error:
             print(f"nothing is copied from {without_password(arguments.source)} to {target}: {error}", file=sys.stderr)
             return 1
-    print(f"{target} has {copied['run']} runs and {copied['session']} conversations: start the journal with it")
+    print(f"copied to {target}; runs: {copied['run']}, conversations: {copied['session']}; start the journal with it")
     return 0
 
 
