@@ -67,7 +67,7 @@ def test_all_is_copied_and_goes_on_in_the_new_store(
     monkeypatch.setattr(command, "SHOWN_EVERY", 0.0)
     assert copied(monkeypatch, addresses) == 0
     shown = capsys.readouterr()
-    assert "has 4 runs and 1 conversations" in shown.out
+    assert "runs: 4, conversations: 1;" in shown.out
     assert "lines of the table event are copied" in shown.err
     new = Kept(opened(addresses[1], clock, clock), clock)
     assert everything_of(new) == before
