@@ -1,8 +1,9 @@
 """Makes the folder that becomes an image: this machine's CPython, the libraries it links to, the locked packages, and our sources.
 
-The interpreter is in /usr/local. Packages and sources are in /app, byte-compiled so that a read-only root starts fast. Shared libraries
-keep the path that their loader expects. It works with any CPython 3.11+ on glibc Linux, and needs no root and no compiler. It installs only
-what the lock names by hash, and refuses a Python with missing parts, which it names.
+The authorities that this machine trusts are there, too. The interpreter is in /usr/local. Packages and sources are in /app, byte-compiled
+so that a read-only root starts fast. Shared libraries keep the path that their loader expects. It works with any CPython 3.11+ on glibc
+Linux, and needs no root and no compiler. It installs only what the lock names by hash, and refuses a Python with missing parts, which it
+names.
 
 It is the base of images for clusters of this machine. A release uses `local/debian.py`, which gives the same base on every machine.
 """
@@ -76,14 +77,15 @@ class Base(Protocol):
 
 
 class Host:
-    """This machine's Python and libraries. Nothing has to be downloaded, but another machine makes another image."""
+    """This machine's Python, libraries and authorities. Nothing has to be downloaded, but another machine makes another image."""
 
     suffix = ""
     environment: Mapping[str, str] = ENVIRONMENT | {"LD_LIBRARY_PATH": "/usr/local/lib"}
 
     def inputs(self) -> bytes:
         python = f"{sys.version}\0{sys.base_prefix}\0{platform.libc_ver()}\0{platform.machine()}\0".encode()
-        return python + (authorities.read_bytes() if (authorities := _authorities()) is not None else b"")
+        authorities = _authorities()
+        return python + (authorities.read_bytes() if authorities is not None else b"")
 
     def make_root(self, root: Path, lock: Path, built: Sequence[str], task: Task, *, whole: bool) -> None:
         make_root(root, lock, built, task, whole=whole)
