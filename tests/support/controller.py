@@ -21,6 +21,7 @@ from dynamiq_operator.controller.background.comparisons import ComparisonReader
 from dynamiq_operator.controller.background.holding import HoldWriter
 from dynamiq_operator.controller.background.open_runs import OpenRunsReader
 from dynamiq_operator.controller.background.placing import PlacementWriter
+from dynamiq_operator.controller.background.shapes import ShapesReader
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.cached.denials import Denials
@@ -123,6 +124,7 @@ class Process:
         self.claims = Claims(fenced, self.cache, self.settings, SYSTEM, self.namespaces, self.clock)
         self.activity = ActivityReader(self.client.now, self.queue.add, self.metrics_port)
         self.comparisons = ComparisonReader(self.queue.add, self.recorder, self.clock)
+        self.shapes = ShapesReader(self.queue.add, self.recorder, self.clock)
         self.archive = ArchiveWriter(self.client, self.queue.add, self.recorder, self.clock)
         self.placements = PlacementWriter(self.queue.add, self.journal, self.clock)
         self.open_runs = OpenRunsReader(self.queue.add, self.client.now, self.journal, self.clock, hear=self.placements.hear)
@@ -142,6 +144,7 @@ class Process:
             self.verifying,
             self.archive,
             self.open_runs,
+            self.shapes,
             self.holds,
             self.placements,
         )

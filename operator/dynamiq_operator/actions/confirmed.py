@@ -19,6 +19,7 @@ from dynamiq_operator.actions.reads import runtime_named
 from dynamiq_operator.actions.refusals import Changed, Difference
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.model import names
+from dynamiq_operator.model.guards import ApprovalWhen
 from dynamiq_operator.views.preview import Preview
 
 STARTS = ("from", "under_way")
@@ -60,7 +61,8 @@ def shown(preview: Preview) -> dict[str, Any]:
     """Returns all that a preview shows, as data for `check`: the deploy, the state before it, and its guards."""
     live = preview.now
     start = {"row": live.row, "sequence": live.sequence, "version": live.version} if live is not None else None
-    guards = [each.message for each in preview.guards]
+    # Callers are counted for the preview alone, so guards that depend on them are not compared.
+    guards = [each.message for each in preview.guards if each.when is not ApprovalWhen.BREAKING]
     return {**preview.then.as_json(), "from": start, "under_way": preview.under_way, "guards": guards, "begins_hold": preview.begins_hold}
 
 

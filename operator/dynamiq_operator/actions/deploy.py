@@ -25,7 +25,9 @@ from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.api import Api
 from dynamiq_operator.kube.resource import ROWS
 from dynamiq_operator.model.base import API_VERSION
+from dynamiq_operator.model.breaking import Judgement, judged, of_pins
 from dynamiq_operator.model.completion import Known, Missing, Refused, complete
+from dynamiq_operator.model.contract import contract_of
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import App, Manifest, Row
 from dynamiq_operator.model.row import Pinned, Source
@@ -196,7 +198,8 @@ def previewed(
         warnings += ("ask for the ClusterRole dynamiq-runtimes: you may not read Runtimes, so the runtime is unknown",)
     preview = preview_in(met, then, inputs.text, plan.row, warnings)
     unread = guards.check_not_rejected(met.rejections, app.meta.namespace, then)
-    preview = replace(preview, **guards.guards_of_preview(app, draft.spec), begins_hold=met.begins_hold, warnings=unread + preview.warnings)
+    preview = replace(preview, begins_hold=met.begins_hold, warnings=unread + preview.warnings)
+    preview = guards.with_guards(preview, app, draft.spec)
     preview = guards.with_held_changes(preview, app, draft, [each.reason for each in preview.guards])
     return PreviewedDeploy(plan.request, plan.row, plan.claim, preview=preview, then=then, is_runtime_unread=inputs.is_runtime_unread)
 
@@ -285,7 +288,17 @@ def preview_in(met: Surroundings, then: Pinned, text: str | None, row: Manifest,
         takes_sessions=bool(row["spec"].get("takeSessions")),
         pins=Pins.of(then).digest,
         titles=_titles(app, live),
+        judgement=_judgement(met, now, then, text),
     )
+
+
+def _judgement(met: Surroundings, now: Pinned | None, then: Pinned, text: str | None) -> Judgement | None:
+    """Returns whom the version may break, before its callers are counted; None if the flow is the live one. A pinned row has its own."""
+    if now is None or now.workflow_hash == then.workflow_hash:
+        return None
+    if then.contract is not None and then.contract.result is not None:
+        return of_pins(then.contract)
+    return judged(*(contract_of(each) if each is not None else None for each in (met.live_text, text)))
 
 
 def _titles(app: App, live: Row | None) -> dict[str, str]:

@@ -77,12 +77,12 @@ def of_namespace(api: Api, namespace: str) -> tuple[StandingGuard, ...]:
     return tuple(each for other in others for each in other.status.guards if each.reason not in (GuardReason.HELD, GuardReason.SUSPENDED))
 
 
-def guards_of_preview(app: App, spec: RowSpec) -> dict[str, Any]:
-    """Returns the fields of a preview on guards and bypass of the row."""
+def with_guards(preview: Preview, app: App, spec: RowSpec) -> Preview:
+    """Returns the preview with the guards and the bypass of its row."""
     guards = holding(app, kind_of(spec))
     if spec.bypass is not None:
         guards = [each for each in guards if each.reason is GuardReason.SUSPENDED]
-    return {"guards": tuple(guards), "bypass_reason": spec.bypass.reason if spec.bypass is not None else None}
+    return replace(preview, bypass_reason=spec.bypass.reason if spec.bypass is not None else None).with_guards(guards)
 
 
 def with_held_changes(preview: Preview, app: App, row: Row, waits_for: Collection[GuardReason]) -> Preview:

@@ -143,7 +143,7 @@ def plan_promotion(
     warnings = rights + unread + deploy.preview.warnings + _warnings(source.app, deployed, existing is None)
     if crossing is not None:
         warnings += tuple(_of_crossing(crossing, source.pinned, deploy.then, rows.live is None))
-    deploy = replace(deploy, preview=replace(deploy.preview, guards=_holding(request, deploy.preview, source.row), warnings=warnings))
+    deploy = replace(deploy, preview=replace(deploy.preview, warnings=warnings).with_guards(_holding(request, deploy.preview, source.row)))
     return PromotionPlan(request, source, target, new_version, new_app, deploy)
 
 

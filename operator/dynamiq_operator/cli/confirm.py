@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from dynamiq_operator.cli import output, parsing
+from dynamiq_operator.cli.callers import with_callers
 from dynamiq_operator.cli.context import CommandContext, NobodyToAsk
 from dynamiq_operator.cli.progress import followed
 from dynamiq_operator.model.manifests import Manifest
@@ -79,6 +80,7 @@ def show_and_deploy(context: CommandContext, plan: PreviewedDeploy, api: Api | N
     """
     from dynamiq_operator.actions.confirmed import perform_confirmed
 
+    plan = with_callers(context, plan)
     preview = plan.preview
     return perform_and_follow(
         context, preview.lines(), preview.as_json(), lambda: perform_confirmed(api or context.api, plan).made, preview.namespace

@@ -19,6 +19,7 @@ from dynamiq_operator.controller.cached.cache import AppKey
 from dynamiq_operator.desired.base import ChildKey
 from dynamiq_operator.kube import errors
 from dynamiq_operator.model.app_status import FinishingVersion
+from dynamiq_operator.model.contract import Contract
 from dynamiq_operator.model.objects import Row
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.problems import ChildProblem, ProblemReason, ReconcileFailure
@@ -107,6 +108,9 @@ class AppState:
 
     placing: KeptPlacing = field(default_factory=KeptPlacing)
     """The calls of the journal about where its conversations belong."""
+
+    contracts: dict[str, Contract] = field(default_factory=dict)
+    """Contracts of the flows of rows that are about to be pinned, by hash."""
 
     finishing_rows: dict[str, tuple[Row | None, datetime]] = field(default_factory=dict)
     """For labels of pins with open runs: their newest row, None if there is none, and when it was searched for."""

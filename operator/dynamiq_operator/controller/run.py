@@ -18,6 +18,7 @@ from dynamiq_operator.controller.background.comparisons import ComparisonReader
 from dynamiq_operator.controller.background.holding import HoldWriter
 from dynamiq_operator.controller.background.open_runs import OpenRunsReader
 from dynamiq_operator.controller.background.placing import PlacementWriter
+from dynamiq_operator.controller.background.shapes import ShapesReader
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import AppKey, Cache
 from dynamiq_operator.controller.cached.denials import Denials
@@ -90,6 +91,7 @@ async def run(options: OperatorOptions) -> None:
         client.apart() as lease_client,
         ActivityReader(client.now, queue.add) as activity,
         ComparisonReader(queue.add, _recorder(options)) as comparisons,
+        ShapesReader(queue.add, _recorder(options)) as shapes,
         ArchiveWriter(client, queue.add, _recorder(options)) as archive,
         VerificationReader(client, client.now, queue.add, lambda: secrets.token_urlsafe(32)) as verifying,
         HoldWriter(queue.add, _journal(options)) as holds,
@@ -112,7 +114,7 @@ async def run(options: OperatorOptions) -> None:
         gate_keys = GateKeys(fenced, cache, denials, gate_namespace, namespaces)
         observer = Observer(
             *(client, cache, options.settings, claims, gateway_api, states, election, denials),
-            *(activity, comparisons, verifying, archive, open_runs, holds, placements),
+            *(activity, comparisons, verifying, archive, open_runs, shapes, holds, placements),
         )
         metrics = OperatorMetrics(lambda: queue.depth, lambda: queue.oldest, lambda: election.leads)
         metrics.registry.register(LiveRows(cache, lambda: election.leads))

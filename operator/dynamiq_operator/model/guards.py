@@ -22,6 +22,13 @@ class AfterFreeze(StrEnum):
     DEPLOY = "Deploy"
 
 
+class ApprovalWhen(StrEnum):
+    """The rows that need approvals by a policy."""
+
+    ALWAYS = "Always"
+    BREAKING = "Breaking"
+
+
 class Bypass(Part):
     """A bypass of all guards except suspension. It requires the `bypass` verb and stays in the history."""
 
@@ -102,4 +109,7 @@ class StandingGuard(Part):
     clusters: Annotated[
         tuple[ClusterName, ...] | None,
         Field(max_length=32, description="Soaking: other clusters that the source may be in. Left out: none."),
+    ] = None
+    when: Annotated[
+        ApprovalWhen | None, Field(description="Breaking: only a version that may break callers would wait. Left out: every one.")
     ] = None

@@ -19,7 +19,7 @@ from dynamiq_operator.model.base import (
     rule,
     validated,
 )
-from dynamiq_operator.model.guards import AfterFreeze
+from dynamiq_operator.model.guards import AfterFreeze, ApprovalWhen
 from dynamiq_operator.model.network import Operator
 
 NAME_OF_NAMESPACE = "kubernetes.io/metadata.name"
@@ -83,6 +83,12 @@ class Approvals(Part):
         tuple[_ServiceAccount, ...],
         Field(max_length=32, description="Service accounts whose Approvals count as a person's. Left out: none does."),
     ] = ()
+    when: Annotated[
+        ApprovalWhen | None,
+        Field(
+            description="Breaking: only versions that may break callers of the last days, and those of which that is unknown. Left out: Always."
+        ),
+    ] = None
 
 
 @validated(

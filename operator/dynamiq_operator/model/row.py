@@ -23,6 +23,7 @@ from dynamiq_operator.model.base import (
     set_once,
     validated,
 )
+from dynamiq_operator.model.breaking import PinnedContract
 from dynamiq_operator.model.endings import Ending
 from dynamiq_operator.model.guards import Bypass, Guard, Released, RowOf, Verified, Waits
 from dynamiq_operator.model.manifests import CLOSED as CLOSED
@@ -195,6 +196,9 @@ class Pinned(Part):
         ),
     ] = None
     verify: Annotated[Verify | None, Field(description="The smoke test that its new pods must pass before a caller reaches them.")] = None
+    contract: Annotated[
+        PinnedContract | None, Field(description="The fields that its flow reads and answers, and whom that may break.")
+    ] = None
     previous_digest: Annotated[Digest | None, Field(description="Digest of the row before this one; none for the first.")] = None
     digest: Annotated[
         Digest, Field(description="SHA-256 over the canonical JSON (RFC 8785) of the spec without digest, released, verified and outcome.")

@@ -15,6 +15,7 @@ from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.observed.archive import ArchiveAnswers
 from dynamiq_operator.plan.observed.children import ObservedChildren
 from dynamiq_operator.plan.observed.claim import HostnameClaim
+from dynamiq_operator.plan.observed.contracts import ObservedContracts
 from dynamiq_operator.plan.observed.endpoints import ObservedEndpoints
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.observed.moved import MovedSessions
@@ -52,6 +53,7 @@ class Snapshot:
     trial: ObservedTrial = field(default_factory=ObservedTrial)
     archive: ArchiveAnswers = field(default_factory=ArchiveAnswers)
     open_runs: OpenRuns = field(default_factory=OpenRuns)
+    contracts: ObservedContracts = field(default_factory=ObservedContracts)
     moved: tuple[MovedSessions, ...] = ()
     """The conversations that were moved since the last snapshot."""
     operator: OperatorState = field(default_factory=OperatorState)

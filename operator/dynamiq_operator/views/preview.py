@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dynamiq_operator.model.guards import StandingGuard
+from dynamiq_operator.model.breaking import Compatibility, Judgement
+from dynamiq_operator.model.guards import ApprovalWhen, StandingGuard
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.row import Pinned
+from dynamiq_operator.model.shapes import Shapes
 from dynamiq_operator.model.text import in_camel_case
 from dynamiq_operator.views.background_runs import ConversationCount, OpenRunCount, ago, counted
 from dynamiq_operator.views.history import compute_in_words, config_in_words
@@ -79,6 +81,8 @@ class Preview:
 
     `has_sessions`: conversations of the App stay on their versions. `takes_sessions`: those of other versions move to this one. `pins`: of
     this version. `titles`: of known versions, by their pins.
+
+    `judgement`: whom the version may break; None if nothing is live, or it has the live flow.
     """
 
     namespace: str
@@ -105,6 +109,23 @@ class Preview:
     takes_sessions: bool = False
     pins: str = ""
     titles: Mapping[str, str] = field(default_factory=dict)
+    judgement: Judgement | None = None
+
+    @property
+    def fields_to_count(self) -> tuple[str, ...]:
+        """The fields that have to be counted in the recorded runs. A row that exists was judged when it was pinned."""
+        return self.judgement.fields if self.judgement is not None and not self.judgement.is_pinned else ()
+
+    def with_callers(self, shapes: Shapes | None, why: str = "") -> Preview:
+        """Returns the preview with the callers that the version may break. Without shapes they are unknown, for the reason `why`."""
+        if self.judgement is None:
+            return self
+        return replace(self, judgement=self.judgement.counted(shapes, why)).with_guards(self.guards)
+
+    def with_guards(self, guards: Iterable[StandingGuard]) -> Preview:
+        """Returns the preview with these guards, without those for versions that may break callers if this one breaks none."""
+        breaks = self.judgement is not None and self.judgement.result is not Compatibility.COMPATIBLE
+        return replace(self, guards=tuple(each for each in guards if breaks or each.when is not ApprovalWhen.BREAKING))
 
     @property
     def moves_on(self) -> bool:
@@ -150,6 +171,7 @@ class Preview:
             "openConversations": sum(each.count for each in conversations) if conversations is not None else None,
             "takesSessions": self.takes_sessions,
             "openRunNotes": self._open_runs(),
+            "callers": self.judgement.as_json(self.then.version) if self.judgement is not None else None,
             "warnings": list(self.warnings),
         }
 
@@ -187,7 +209,10 @@ class Preview:
             lines.append(f"  {self._moves() if self.switches else 'pods are replaced one by one; requests are still answered'}")
         else:
             lines.append("  no pod restarts")
-        return lines + [f"  {each}" for each in (*self._open_runs(), *self._sleep(), *self._rules(), *self.warnings)]
+        return lines + [f"  {each}" for each in (*self._callers(), *self._open_runs(), *self._sleep(), *self._rules(), *self.warnings)]
+
+    def _callers(self) -> list[str]:
+        return self.judgement.lines(self.then.version) if self.judgement is not None else []
 
     def _rules(self) -> list[str]:
         """Returns which guards block the row, if it bypasses them, and if it begins a hold."""

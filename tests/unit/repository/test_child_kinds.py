@@ -35,6 +35,7 @@ child_kinds.CHILD_KINDS += (
 from dynamiq_operator.controller.background.activity import ActivityReader
 from dynamiq_operator.controller.background.archiving import ArchiveWriter
 from dynamiq_operator.controller.background.holding import HoldWriter
+from dynamiq_operator.controller.background.shapes import ShapesReader
 from dynamiq_operator.controller.background.placing import PlacementWriter
 from dynamiq_operator.controller.background.open_runs import OpenRunsReader
 from dynamiq_operator.controller.background.comparisons import ComparisonReader
@@ -90,7 +91,7 @@ for (version, kind, _), found in world.objects.items():
         cache.update(resources.APPS if kind == "App" else resources.BY_KIND["Note"], found)
 claims = Claims(None, cache, Settings(), "system", None)
 election = LeaderElection(None, "system", "lease", "me")
-observer = Observer(SimpleNamespace(now=lambda: given.NOW), cache, Settings(), claims, GatewayApi(None), AppStates(), election, Denials(), ActivityReader(lambda: given.NOW, print), ComparisonReader(print), VerificationReader(SimpleNamespace(), lambda: given.NOW, print, str), ArchiveWriter(None, print), OpenRunsReader(print, lambda: given.NOW), HoldWriter(print), PlacementWriter(print))
+observer = Observer(SimpleNamespace(now=lambda: given.NOW), cache, Settings(), claims, GatewayApi(None), AppStates(), election, Denials(), ActivityReader(lambda: given.NOW, print), ComparisonReader(print), VerificationReader(SimpleNamespace(), lambda: given.NOW, print, str), ArchiveWriter(None, print), OpenRunsReader(print, lambda: given.NOW), ShapesReader(print), HoldWriter(print), PlacementWriter(print))
 told_of["observed"] = list(asyncio.run(observer.observe((given.NAMESPACE, given.NAME))).children.observed)
 
 set_name(None)

@@ -134,6 +134,7 @@ def test_parts_are_read_by_their_types() -> None:
         "seconds": 3600,
         "namespaces": ["staging"],
         "clusters": None,
+        "when": None,
     }
     assert guard == GuardResponse.read(stored) != GuardResponse.read(stored, seconds=60)
     assert WaitsResponse.read({"reason": "Frozen", "message": "…", "approvals": 0}).plain() == {

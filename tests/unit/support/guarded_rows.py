@@ -19,6 +19,7 @@ from dynamiq_operator.plan.context import Context
 from dynamiq_operator.plan.history.ledger import Ledger
 from dynamiq_operator.plan.history.lifecycle import RowHistory
 from dynamiq_operator.plan.observed.children import ObservedChildren
+from dynamiq_operator.plan.observed.contracts import ObservedContracts
 from dynamiq_operator.plan.observed.guards import ObservedGuards
 from dynamiq_operator.plan.observed.rows import ObservedRows
 from dynamiq_operator.plan.observed.sources import PinSources
@@ -57,6 +58,7 @@ class GuardedRows:
         self.approvals: list[Approval] = []
         self.rejections: dict[str, Rejection] = {}
         self.unknown = ""
+        self.contracts = ObservedContracts()
         self._killed, self._made, self._last, self._reserved = killed, 0, 0, 0
 
     # Acts of people.
@@ -151,6 +153,7 @@ class GuardedRows:
             children=ObservedChildren(flows=_FLOWS),
             ledger=Ledger(known=True).having(self.records),
             guards=observed,
+            contracts=self.contracts,
         )
         return Context.of(snapshot, app)
 

@@ -283,6 +283,7 @@ def test_data_of_a_preview_have_every_field() -> None:
         "openConversations": None,
         "takesSessions": False,
         "openRunNotes": [],
+        "callers": None,
         "underWay": None,
         "guards": [],
         "waits": None,

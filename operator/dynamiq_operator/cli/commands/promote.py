@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.actions.refusals import Refusal, Taken
-from dynamiq_operator.cli import background_runs, confirm, output, parsing
+from dynamiq_operator.cli import background_runs, callers, confirm, output, parsing
 from dynamiq_operator.cli.connection import Connection
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.kubectl_flags import in_context
@@ -108,6 +108,7 @@ def _promote(here: CommandContext, there: CommandContext, crossing: Crossing | N
         # The target is known only now, so nothing else hides this wait.
         open_runs = background_runs.OpenRuns(there, plan.target_namespace, late=COUNTED_WITHIN)
         plan = replace(plan, deploy=open_runs.added_to(plan.deploy))
+    plan = replace(plan, deploy=callers.with_callers(there, plan.deploy, plan.target_namespace))
     made: list[str] = []
 
     def perform() -> Manifest:

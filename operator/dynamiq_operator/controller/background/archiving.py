@@ -19,15 +19,14 @@ from urllib.parse import quote
 import msgspec
 import orjson
 
+from dynamiq_operator.controller.background.flows import read_flow
 from dynamiq_operator.controller.background.reader import Kept, Pauses
 from dynamiq_operator.controller.background.recorder_reader import NO_ACCESS, RecorderError, RecorderReader
 from dynamiq_operator.controller.cached.cache import AppKey
-from dynamiq_operator.desired.base import CONFIG_MAP
-from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube import errors
 from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.recorder_access import RecorderAccess
-from dynamiq_operator.kube.resources import BY_KIND, ROWS, VERSIONS
+from dynamiq_operator.kube.resources import ROWS
 from dynamiq_operator.model import chain, names
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import Manifest, Row, read
@@ -266,18 +265,8 @@ class ArchiveWriter(RecorderReader):
             return {}
         if digest in known:
             return {digest: known[digest]}
-        for resource, name, part, key in (
-            (BY_KIND[CONFIG_MAP.kind], names.flow(app[1], digest), "data", FLOW_KEY),
-            (VERSIONS, names.workflow_version(pinned["workflow"], pinned["workflowVersion"]), "spec", "flow"),
-        ):
-            try:
-                raw = await self._client.get(resource, app[0], name)
-            except errors.NotFound:
-                continue
-            text = (raw.get(part) or {}).get(key)
-            if isinstance(text, str) and flow_hash(text) == digest:
-                return {digest: text}
-        return {digest: None}
+        version = names.workflow_version(pinned["workflow"], pinned["workflowVersion"])
+        return {digest: await read_flow(self._client, app, digest, version)}
 
     async def _send(self, app_uid: str, batch: Sequence[Manifest], flows: Mapping[str, str | None], progress: _Progress) -> None:
         began, body = self._clock(), {"rows": batch, "flows": flows}

@@ -4,7 +4,7 @@ time and size.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TypeVar
@@ -56,7 +56,7 @@ class RecorderReader(BackgroundReader):
         within: float,
         most: int,
         *,
-        params: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
         body: object = None,
     ) -> T:
         """Returns a decoded answer of at most `most` bytes, to a POST if there is a body. Raises RecorderError."""
@@ -75,7 +75,7 @@ class RecorderReader(BackgroundReader):
                     raise RecorderError(f"the recorder answers with status {status}", status=status, is_away=is_away)
                 return decode(await body_of(response, most))
         except TimeoutError:
-            raise RecorderError(f"the recorder takes longer than {within:.0f} s", is_away=True) from None
+            raise RecorderError(f"the recorder takes longer than {within:g} s", is_away=True) from None
         except (aiohttp.ClientError, OSError):
             raise RecorderError("the recorder cannot be reached", is_away=True) from None
         except (ValueError, KeyError, TypeError, msgspec.MsgspecError):

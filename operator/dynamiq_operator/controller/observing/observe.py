@@ -15,6 +15,7 @@ from dynamiq_operator.controller.background.comparisons import ComparisonReader
 from dynamiq_operator.controller.background.holding import HoldWriter
 from dynamiq_operator.controller.background.open_runs import OpenRunsReader
 from dynamiq_operator.controller.background.placing import PlacementWriter
+from dynamiq_operator.controller.background.shapes import ShapesReader
 from dynamiq_operator.controller.background.verifying import VerificationReader
 from dynamiq_operator.controller.cached.cache import CONTENT_HASH, AppKey, Cache
 from dynamiq_operator.controller.cached.denials import Denials
@@ -24,6 +25,7 @@ from dynamiq_operator.controller.leading.leader import LeaderElection
 from dynamiq_operator.controller.observing import references, row_window
 from dynamiq_operator.controller.observing.access_keys_reader import AccessKeysReader
 from dynamiq_operator.controller.observing.cached_objects import CachedObjects
+from dynamiq_operator.controller.observing.contracts import with_contracts
 from dynamiq_operator.controller.observing.guards import GuardReader
 from dynamiq_operator.controller.observing.open_runs import with_open_runs
 from dynamiq_operator.controller.observing.promotions import read_sources
@@ -94,6 +96,7 @@ class Observer:
         verifying: VerificationReader,
         archive: ArchiveWriter,
         open_runs: OpenRunsReader,
+        shapes: ShapesReader,
         holds: HoldWriter,
         placements: PlacementWriter,
     ) -> None:
@@ -103,6 +106,7 @@ class Observer:
         self._access_keys, self._stamps = AccessKeysReader(client, settings.gate_namespace), Stamps(client, states.clock)
         self._guards = GuardReader(client, cache, denials, self._stamps)
         self._verifying, self._archive, self._open_runs, self._holds, self._placements = verifying, archive, open_runs, holds, placements
+        self._shapes = shapes
 
     async def observe(self, key: AppKey) -> Snapshot:
         """Returns the snapshot of an App now. Raises errors.ApiError."""
@@ -158,6 +162,7 @@ class Observer:
             archive=self._archive.known(state.archive),
             operator=OperatorState(unattended_until=self._election.unattended_until, failure=state.failure),
         )
+        snapshot = await with_contracts(self._client, self._shapes, key, app, state, snapshot)
         snapshot = await with_open_runs(self._client, self._open_runs, key, app, state, snapshot)
         counted = await self._counted(key, app, state, self._schedule(key, app, state, snapshot))
         return await self._with_named(app, state, counted)
@@ -288,7 +293,7 @@ class Observer:
         if former is None or (app is not None and app.meta.uid == former.uid):
             return [], rows
         # The version first seen counts: a later status makes the row seem newer than the deletion of its App.
-        orphans = [row for row in rows if _is_new(row) and self._cache.first_seen(row) < former.version]
+        orphans = [row for row in rows if row_window.is_new(row) and self._cache.first_seen(row) < former.version]
         names_ = {row["metadata"]["name"] for row in orphans}
         return [OrphanedRow(Meta.of(row), former.uid) for row in orphans], [row for row in rows if row["metadata"]["name"] not in names_]
 
@@ -392,8 +397,3 @@ class Observer:
             state.ledger = Ledger.of(rows)
         state.ledger = state.ledger.having(records)
         return state.ledger
-
-
-def _is_new(row: Manifest) -> bool:
-    """Returns True if no operator has taken the row yet: it has neither a number nor an owner."""
-    return "sequence" not in row["spec"] and ownership.is_nobodys(row)

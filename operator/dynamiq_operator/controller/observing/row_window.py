@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from dynamiq_operator.model import ownership
 from dynamiq_operator.model.names import natural
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.model.row import Result
@@ -57,6 +58,11 @@ def without_app(rows: Iterable[Manifest]) -> RowWindow:
         elif condition.get("status") == "Unknown":
             waiting.append(row)
     return RowWindow((*_oldest(silent, ROWS_MOST), *_oldest(waiting, ROWS_MOST)), more=len(silent) > ROWS_MOST)
+
+
+def is_new(row: Manifest) -> bool:
+    """Returns True if no operator has taken the row yet: it has neither a number nor an owner."""
+    return "sequence" not in row["spec"] and ownership.is_nobodys(row)
 
 
 def _ends(rows: Sequence[Manifest]) -> Sequence[Manifest]:

@@ -64,4 +64,4 @@ def _of_policy(policy: DeployPolicy, now: datetime) -> Iterator[StandingGuard]:
         )
     if spec.approvals is not None:
         message = sentences.would_hold_awaiting(policy)
-        yield StandingGuard(reason=GuardReason.AWAITING_APPROVAL, message=message, applies_to=kinds, policy=name)
+        yield StandingGuard(reason=GuardReason.AWAITING_APPROVAL, message=message, applies_to=kinds, policy=name, when=spec.approvals.when)

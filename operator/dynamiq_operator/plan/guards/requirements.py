@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from dynamiq_operator.model import freezes
+from dynamiq_operator.model.breaking import Compatibility
 from dynamiq_operator.model.endings import WAS_REJECTED_BY
 from dynamiq_operator.model.guard_objects import DeployPolicy, Rejection
-from dynamiq_operator.model.guards import AfterFreeze, Guard, GuardReason, RowKind
+from dynamiq_operator.model.guards import AfterFreeze, ApprovalWhen, Guard, GuardReason, RowKind
 from dynamiq_operator.model.manifests import ROW_KIND
 from dynamiq_operator.model.objects import Row, format_time, parse_time
 from dynamiq_operator.model.policy import EXPIRES_SECONDS
@@ -39,7 +40,7 @@ def required_guards(context: Context, row: Row, pinned: Pinned, kind: RowKind) -
         yield Guard(reason=GuardReason.UNKNOWN)
     for policy in context.snapshot.guards.policies:
         if applies(policy, kind):
-            yield from _of_policy(context.snapshot.sources, context.snapshot.now, row, policy)
+            yield from _of_policy(context.snapshot.sources, context.snapshot.now, row, pinned, policy)
     if kind is RowKind.GIT and (held_by := hold(context)) is not None:
         yield Guard(reason=GuardReason.HELD, held_by=held_by)
 
@@ -54,7 +55,7 @@ def applies(policy: DeployPolicy, kind: RowKind) -> bool:
     return kind is not RowKind.ROLLBACK or not policy.spec.exempts_rollbacks
 
 
-def _of_policy(sources: PinSources, now: datetime, row: Row, policy: DeployPolicy) -> Iterator[Guard]:
+def _of_policy(sources: PinSources, now: datetime, row: Row, pinned: Pinned, policy: DeployPolicy) -> Iterator[Guard]:
     name, spec = policy.meta.name, policy.spec
     if (frozen := freezes.frozen(spec.freezes, now)) is not None:
         after = spec.after_freeze or AfterFreeze.HOLD
@@ -66,7 +67,7 @@ def _of_policy(sources: PinSources, now: datetime, row: Row, policy: DeployPolic
             until = format_time(parse_time(source.outcome.at) + timedelta(seconds=spec.promotion.min_live_seconds))
             if now < parse_time(until):
                 yield Guard(reason=GuardReason.SOAKING, policy=name, until=until)
-    if spec.approvals is not None:
+    if spec.approvals is not None and (spec.approvals.when is not ApprovalWhen.BREAKING or may_break(pinned)):
         yield Guard(
             reason=GuardReason.AWAITING_APPROVAL,
             policy=name,
@@ -74,6 +75,12 @@ def _of_policy(sources: PinSources, now: datetime, row: Row, policy: DeployPolic
             expires_seconds=spec.approvals.expires_seconds or EXPIRES_SECONDS,
             service_accounts=spec.approvals.service_accounts or None,
         )
+
+
+def may_break(pinned: Pinned) -> bool:
+    """Returns True if a version may break callers, or if that is unknown, as it was judged when the row was pinned."""
+    contract = pinned.contract
+    return contract is None or contract.result not in (None, Compatibility.COMPATIBLE)
 
 
 def why_never(context: Context, row: Row, pinned: Pinned, kind: RowKind) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from dynamiq_operator.model.guards import AfterFreeze, Guard, RowOf
+from dynamiq_operator.model.guards import AfterFreeze, ApprovalWhen, Guard, RowOf
 from dynamiq_operator.model.objects import App, Row, format_time
 from dynamiq_operator.model.text import plugin_command
 
@@ -84,7 +84,9 @@ def git_on_hold(app: App) -> str:
 def would_hold_awaiting(policy: DeployPolicy) -> str:
     count = policy.spec.approvals.count if policy.spec.approvals is not None else 0
     people = "someone else" if count == 1 else f"{count} others"
-    return f"{people} would have to approve it (policy {policy.meta.name})"
+    is_conditional = policy.spec.approvals is not None and policy.spec.approvals.when is ApprovalWhen.BREAKING
+    condition = ", if it may break callers or that is unknown" if is_conditional else ""
+    return f"{people} would have to approve it (policy {policy.meta.name}){condition}"
 
 
 def would_hold_frozen(policy: DeployPolicy, window: str, until: datetime) -> str:

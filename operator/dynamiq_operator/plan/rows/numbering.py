@@ -18,6 +18,7 @@ from dynamiq_operator.plan.observed.rows import ObservedRows
 from dynamiq_operator.plan.operations import CompleteRow, Operation, OwnRow
 from dynamiq_operator.plan.output import events
 from dynamiq_operator.plan.revert.revert_row import is_by_operator, reverts_live
+from dynamiq_operator.plan.rows.contracts import with_contract
 from dynamiq_operator.plan.rows.deploy_spec import is_of_former_spec, source_of
 from dynamiq_operator.plan.rows.outcomes import end_row
 
@@ -140,7 +141,9 @@ class _Completion:
         completion = complete(
             row, self._known, sequence=row.sequence, source=source, previous_digest=previous, now=self._context.snapshot.now
         )
-        return guarded(self.context, row, completion) if isinstance(completion, Pinned) else completion
+        if not isinstance(completion, Pinned):
+            return completion
+        return guarded(self.context, row, with_contract(self.context, row, completion))
 
     def _change(self, row: Row, *operations: Operation) -> None:
         self._rows[row.name] = row

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field
 
 from dynamiq_operator.actions.comparison import UNREAD, RowDiff
+from dynamiq_operator.model.breaking import Compatibility
+from dynamiq_operator.model.contract import ChangeKind
 from dynamiq_operator.model.objects import Manifest
 from dynamiq_operator.rest.http.models import AliasedModel, Id, Many, ResponseModel, Time
 from dynamiq_operator.rest.parts.config_fields import SCALING, SERVERLESS_CONFIG
@@ -53,6 +55,43 @@ class PreviewSide(ResponseModel):
         return super().read(data, resources=data["config"].get("resources"), **fields)
 
 
+class BreakingCaller(ResponseModel):
+    """A caller of the recorded runs that a change concerns."""
+
+    key: Annotated[str | None, Field(description="Name of its Access Key.")]
+    trigger: Annotated[str | None, Field(description="Its trigger.")]
+    runs: int
+
+
+class CallerChange(ResponseModel):
+    """A difference between what the new version and the live one read and answer."""
+
+    kind: Annotated[str, Field(json_schema_extra={"enum": [each.value for each in ChangeKind]}, description="What differs.")]
+    name: Annotated[str, Field(description="The field; of CannotTell the node, empty for the whole flow.")]
+    result: Annotated[
+        str, Field(json_schema_extra={"enum": [each.value for each in Compatibility]}, description="What it means by itself.")
+    ]
+    runs: Annotated[int | None, Field(description="Runs that did not send the field, or sent another type; none if not counted.")]
+    of: Annotated[int | None, Field(description="All runs of these days whose fields are known.")]
+    callers: Annotated[list[BreakingCaller], Field(description="Those with the most of these runs.")]
+    message: Annotated[str, Field(description="The same in a sentence.")]
+
+
+class CallersResponse(ResponseModel):
+    """Whom a version may break, by the names of fields that callers sent in the last days. Values are not read."""
+
+    result: Annotated[
+        str,
+        Field(
+            json_schema_extra={"enum": [each.value for each in Compatibility]},
+            description="Compatible only if each difference was counted in recorded runs and concerns none. Unknown is not safe.",
+        ),
+    ]
+    days: Annotated[int, Field(description="Days of recorded runs.")]
+    unknown: Annotated[str | None, Field(description="Why runs were not counted, or too few of them.")]
+    changes: list[CallerChange]
+
+
 class PreviewShape(AliasedModel):
     """The effects of a deploy."""
 
@@ -89,6 +128,9 @@ class PreviewShape(AliasedModel):
             description="Open conversations of an App with spec.sessions. Each stays on its version, unless take_sessions. null: unknown, or "
             "no version changes."
         ),
+    ]
+    callers: Annotated[
+        CallersResponse | None, Field(description="Whom the version may break; none if nothing is live, or it has the live flow.")
     ]
     takes_sessions: Annotated[bool, Field(description="True: conversations of other versions move to this one once it is live.")]
     open_run_notes: Annotated[

@@ -23,6 +23,7 @@ from dynamiq_operator.rest.http.routes import StrictRoute
 from dynamiq_operator.rest.parts.deployment import Deployment
 from dynamiq_operator.rest.parts.requests import AppId
 from dynamiq_operator.rest.reads.body_ids import check_config
+from dynamiq_operator.rest.reads.callers import with_callers
 from dynamiq_operator.rest.reads.open_runs import with_open_runs
 from dynamiq_operator.serving.encoding import Json
 
@@ -71,7 +72,8 @@ def preview_deploy(context: ContextOf, session: SessionOf, app_id: AppId, body: 
         check_config(body.deployment_config, (kept or {}).get("config"))
     elif request.config is None and "live" not in app.get("status", ()):
         request = replace(request, config=config_to_be(session, app))
-    preview = with_open_runs(context, session, entry.uid, plan_deploy(api, request).preview)
+    preview = with_callers(context, session, entry.uid, plan_deploy(api, request).preview)
+    preview = with_open_runs(context, session, entry.uid, preview)
     return Json({"data": responses.PreviewShape.read(preview.as_json())})
 
 
@@ -108,7 +110,7 @@ def preview_promotion(
     planned = promotions.plan(context, session, entry, body or PromotionFields())
     target = context.id_of(APPS, planned.target_namespace, planned.request.app)
     preview = responses.PromotionPreview.read(
-        with_open_runs(context, session, target, planned.preview).as_json(),
+        with_open_runs(context, session, target, with_callers(context, session, target, planned.preview)).as_json(),
         project_id=context.id_of(NAMESPACES, "", planned.target_namespace),
         environment=planned.request.environment,
         new_app=planned.new_app is not None,

@@ -15,7 +15,7 @@ from dynamiq_operator.kube.resources import RUNTIMES, VERSIONS, WORKFLOWS, ApiRe
 from dynamiq_operator.model import names
 from dynamiq_operator.model.completion import DEFAULT_AUTOSCALING, DEFAULT_REQUESTS, DEFAULT_SLEEP
 from dynamiq_operator.model.endings import Ending
-from dynamiq_operator.model.guards import GuardReason, RowKind
+from dynamiq_operator.model.guards import ApprovalWhen, GuardReason, RowKind
 from dynamiq_operator.model.history_columns import of_rest
 from dynamiq_operator.model.manifests import Phase, parse_time
 from dynamiq_operator.model.objects import Manifest
@@ -161,6 +161,13 @@ class GuardResponse(ResponseModel):
     seconds: Annotated[int | None, Field(description="Soaking: seconds for which a promoted version must be live at its source.")]
     namespaces: Annotated[list[str] | None, Field(description="Soaking: namespaces of the source. None: any.")]
     clusters: Annotated[list[str] | None, Field(description="Soaking: other clusters that the source may be in. None: no other.")]
+    when: Annotated[
+        str | None,
+        Field(
+            json_schema_extra={"enum": [each.value for each in ApprovalWhen]},
+            description="Breaking: only a version that may break callers would wait.",
+        ),
+    ]
 
 
 class DeployableShape(ResponseModel):

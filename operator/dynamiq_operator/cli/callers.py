@@ -1,0 +1,58 @@
+"""Counts for a preview the callers that a version may break, by the recorder's shapes of the last days."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from dynamiq_operator.cli.context import CommandContext
+from dynamiq_operator.cli.recorder import NoRecorder, NotInstalled, NotThere, RecorderClient
+from dynamiq_operator.model.manifests import API_VERSION
+
+if TYPE_CHECKING:
+    from dynamiq_operator.actions.deploy import PreviewedDeploy
+    from dynamiq_operator.model.shapes import Shapes
+
+WITHIN = 0.3
+"""Seconds that a preview waits for the count."""
+
+
+def with_callers(context: CommandContext, plan: PreviewedDeploy, namespace: str | None = None) -> PreviewedDeploy:
+    """Returns the plan with the callers that its version may break, or why they are unknown. `namespace`: of the App, if not the command's."""
+    if not (fields := plan.preview.fields_to_count):
+        return plan
+    from dynamiq_operator.model.breaking import AWAY
+
+    answers: list[tuple[Shapes | None, str]] = []
+    thread = threading.Thread(target=lambda: answers.append(_shapes(context, namespace or context.namespace, fields)), daemon=True)
+    thread.start()
+    thread.join(WITHIN)
+    return replace(plan, preview=plan.preview.with_callers(*(answers[0] if answers else (None, AWAY))))
+
+
+def _shapes(context: CommandContext, namespace: str, fields: tuple[str, ...]) -> tuple[Shapes | None, str]:
+    """Returns the shapes of these fields; without them, why."""
+    import json
+
+    from dynamiq_operator.cli.recorder import path_of
+    from dynamiq_operator.model.breaking import AWAY, DAYS, DENIED, NO_RECORDER, NO_TOKEN
+    from dynamiq_operator.model.shapes import Shapes
+
+    try:
+        recorder = RecorderClient(context, within=WITHIN)
+        recorder.reach()
+        path = f"/apis/{API_VERSION}/namespaces/{quote(namespace, safe='')}/apps/{quote(context.options.app, safe='')}"
+        _, raw = context.api.exchange("GET", path, headers={}, within=WITHIN)
+        app = path_of(json.loads(raw)["metadata"]["uid"])
+        return Shapes.of(recorder.data(f"{app}/shapes", [("days", str(DAYS)), *(("field", each) for each in fields)])), ""
+    except NotInstalled:
+        return None, NO_RECORDER
+    except NoRecorder:
+        return None, NO_TOKEN
+    except NotThere:
+        return None, DENIED
+    except Exception:
+        # The preview is whole without the count, and the command reports why nothing can be reached.
+        return None, AWAY
