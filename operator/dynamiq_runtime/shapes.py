@@ -11,7 +11,7 @@ from typing import Any
 NAMES_MOST, NAME_MOST = 64, 64
 """Most names of a shape, and most characters of each."""
 MORE = "…"
-"""The end of a name that was cut. As a name alone, with the type "": the input has more fields."""
+"""The end of a name that was cut. Alone, with the type "", it marks an input that has more fields."""
 KEPT = 64
 """Shapes whose text is kept: the runs of an App have few, and waiting records share it."""
 _TYPES: Mapping[type, str] = {
