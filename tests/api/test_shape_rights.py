@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,17 +58,23 @@ def recorded(api: Api, recorder: Recorder, namespace: str) -> tuple[str, str]:
     return str(app["metadata"]["uid"]), run_id_of(run)
 
 
+def answered(recorder: Recorder, path: str, token: str) -> Any:
+    """Returns the data of an answer, once the rights of its reader apply."""
+    eventually("the right applies", lambda: recorder.call("GET", path, token).ok)
+    return recorder.call("GET", path, token).json()["data"]
+
+
 def test_who_may_only_deploy_an_app_reads_its_shapes_and_nothing_else(api: Api, recorder: Recorder) -> None:
     with fresh_namespace(api, "mine") as mine, fresh_namespace(api, "theirs") as theirs:
         (uid, run), (other_uid, _) = (recorded(api, recorder, namespace) for namespace in (mine, theirs))
         deployer, stranger, viewer = only_deploys(api, mine), rest.account(api, mine, "stranger"), rest.account(api, mine, "viewer", "view")
         path = f"/v1/apps/{uid}/shapes?field=question"
 
-        answer = eventually("the right applies", lambda: (found := recorder.call("GET", path, deployer)).ok and found)
+        answer = answered(recorder, path, deployer)
 
         expected = {"key": "web", "trigger": None, "runs": 1, "others": 0, "fields": {"question": {"string": 1}}}
-        assert answer.json()["data"]["callers"] == [expected]
-        assert eventually("a reader's, too", lambda: (found := recorder.call("GET", path, viewer)).ok and found).json() == answer.json()
+        assert answer["callers"] == [expected]
+        assert answered(recorder, path, viewer) == answer
         statuses = {}
         for question in QUESTIONS:
             other = question.path.format(app=uid, run=run, spare=run, row=uuid.uuid4())

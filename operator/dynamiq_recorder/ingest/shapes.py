@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any
 
 from dynamiq_recorder.identity.senders import Sender
@@ -14,6 +15,8 @@ NAMES_MOST, NAME_MOST, LONGEST = 64, 64, 64 * 1024
 """Most names of a shape, most characters of each, and most characters of the text."""
 TYPES = frozenset({"string", "number", "boolean", "object", "array", "null"})
 UNKNOWN = "unknown"
+KEPT = 128
+"""Parsed shapes that are kept: the runs of an App have few."""
 
 
 def shape_of(attributes: dict[str, Any], sender: Sender) -> RunShape | None:
@@ -21,6 +24,16 @@ def shape_of(attributes: dict[str, Any], sender: Sender) -> RunShape | None:
     text = attributes.get(SHAPE)
     if not (sender.is_own and sender.counts_shapes and isinstance(text, str) and len(text) <= LONGEST):
         return None
+    if (parsed := _parsed(text)) is None:
+        return None
+    trigger = clean.text(attributes.get("dynamiq.trigger"))
+    key, fields, has_more = clean.text(attributes.get("dynamiq.key")), *parsed
+    return RunShape(key=key or "", trigger=trigger if trigger in sender.triggers else "", fields=fields, has_more=has_more)
+
+
+@lru_cache(maxsize=KEPT)
+def _parsed(text: str) -> tuple[tuple[tuple[str, str], ...], bool] | None:
+    """Returns the types by name, and if names are missing; None for a text that is no shape."""
     try:
         given = json.loads(text)
     except (ValueError, RecursionError):
@@ -33,10 +46,4 @@ def shape_of(attributes: dict[str, Any], sender: Sender) -> RunShape | None:
         name = name if len(name) <= NAME_MOST else name[: NAME_MOST - 1] + MORE
         if name != MORE and len(fields) < NAMES_MOST:
             fields[name] = kind if isinstance(kind, str) and kind in TYPES else UNKNOWN
-    trigger = clean.text(attributes.get("dynamiq.trigger"))
-    return RunShape(
-        key=clean.text(attributes.get("dynamiq.key")) or "",
-        trigger=trigger if trigger in sender.triggers else "",
-        fields=tuple(sorted(fields.items())),
-        has_more=MORE in given or len(given) > NAMES_MOST,
-    )
+    return tuple(sorted(fields.items())), MORE in given or len(given) > NAMES_MOST

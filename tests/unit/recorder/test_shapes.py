@@ -85,7 +85,7 @@ def test_a_shape_that_is_no_text_is_ignored(value: Any) -> None:
 
 
 def test_names_types_and_their_number_are_bounded() -> None:
-    given = {
+    given: dict[str, Any] = {
         "a" * 65: "string",
         "nul\0": "null",
         "\ud800": "array",

@@ -77,7 +77,7 @@ def test_a_day_ends_at_midnight_in_utc_and_the_window_has_whole_days(store: Stor
 
 
 def test_runs_of_other_senders_are_not_recorded_ones(store: Store) -> None:
-    from_outside = {"pins": None, "workflow_version": None, "shape": None}
+    from_outside: dict[str, Any] = {"pins": None, "workflow_version": None, "shape": None}
     store.write([batch(run(1), run(2, source=RunSource.SDK, **from_outside), run(3, source=RunSource.OTLP, **from_outside))])
 
     assert store.shapes(APP, TODAY, ()).recorded == 1
@@ -253,6 +253,7 @@ def test_two_recorders_that_write_at_once_lose_no_count(server: postgres.Server)
         thread.join(IN_TIME)
 
     runs, left_out, fields = the_caller(first, "a0", "a2", "n01", "n11")
-    first.close(), second.close()
+    for store in (first, second):
+        store.close()
     assert (runs, left_out) == (40, 0)
     assert fields == {"a0": {"string": 40}, "a2": {"string": 40}, "n01": {"string": 20}, "n11": {"string": 19}}
