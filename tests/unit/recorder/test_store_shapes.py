@@ -41,7 +41,7 @@ def names(prefix: str, count: int, first: int = 0) -> dict[str, str]:
     return {f"{prefix}{number}": "string" for number in range(first, first + count)}
 
 
-def counted(store: Store, *fields: str, app: str = APP, since: int = TODAY) -> dict[tuple[str, str], CallerFields]:
+def shapes_of(store: Store, *fields: str, app: str = APP, since: int = TODAY) -> dict[tuple[str, str], CallerFields]:
     return {(each.key, each.trigger): each for each in store.shapes(app, since, fields).callers}
 
 
@@ -109,7 +109,7 @@ def test_deleting_what_an_app_has_deletes_the_shapes_of_days_that_began_before(s
 
     store.delete(Filter(app_uid=APP, until=until))
 
-    assert sum(each.runs for each in counted(store).values()) == left
+    assert sum(each.runs for each in shapes_of(store).values()) == left
     assert the_caller(store, app=OTHER)[0] == 1
 
 
@@ -121,7 +121,7 @@ def test_retention_deletes_days_as_it_deletes_figures(store: Store) -> None:
     assert the_caller(store)[0] == 1, "of its last hour"
     store.retain(MORNING + 11 * DAY, keep)
 
-    assert (counted(store), counted(store, app=OTHER)) == ({}, {})
+    assert (shapes_of(store), shapes_of(store, app=OTHER)) == ({}, {})
 
 
 def _restored(row: Any) -> Any:
@@ -137,7 +137,7 @@ def test_a_restored_app_has_the_shapes_of_both(store: Store) -> None:
     store.write([batch(run(4))])
 
     for app in (APP, OTHER):
-        found = counted(store, "question", "new", app=app)
+        found = shapes_of(store, "question", "new", app=app)
         assert (found["web", ""].runs, found["bot", ""].runs) == (3, 1)
         assert found["web", ""].fields == {"question": {"string": 2, "array": 1}, "new": {"null": 1}}
 
@@ -154,7 +154,7 @@ def test_merged_rows_have_one_line_of_a_caller(store: Store) -> None:
 
     since = FIRST.began // SECOND // 86_400 * 86_400
     assert lines(store) == 1
-    assert counted(store, "question", since=since)["web", ""].fields == {"question": {"string": 3}}
+    assert shapes_of(store, "question", since=since)["web", ""].fields == {"question": {"string": 3}}
 
 
 def lines(store: Store) -> int:
@@ -179,7 +179,9 @@ def test_one_attacker_takes_no_room_for_the_names_of_others(store: Store, togeth
         store.write([batch(run(1000 + number, names(f"app{number}-", 20), f"caller{number}"))])
     store.write([batch(run(2000, names("early", 64) | QUESTION, "evil"), run(2001, names("early", 64), "early"))])
 
-    found = counted(store, *names("x", 128), "question", "early7", *(f"app{number}-{field}" for number in range(10) for field in range(9)))
+    found = shapes_of(
+        store, *names("x", 128), "question", "early7", *(f"app{number}-{field}" for number in range(10) for field in range(9))
+    )
     evil = found.pop(("evil", ""))
     assert (evil.runs, evil.left_out) == (158, 157), "of the first run every name is counted"
     assert (len(evil.fields), "question" in evil.fields, evil.fields["early7"]) == (104 + 1, False, {"string": 1})
@@ -199,7 +201,7 @@ def test_however_many_callers_an_attacker_forges_a_new_one_has_room_and_there_ar
     store.write([batch(run(500, QUESTION, "web"))])
 
     every = [f"t{trigger}-{number}" for trigger in range(33) for number in range(192)]
-    found = counted(store, "question", *every)
+    found = shapes_of(store, "question", *every)
     assert (found["web", ""].left_out, found["web", ""].fields) == (0, {"question": {"string": 1}})
     kept = sum(len(each.fields) for each in found.values())
     assert 900 < kept <= shapes.NAMES_MOST
@@ -209,7 +211,7 @@ def test_the_next_day_has_room_again(store: Store) -> None:
     store.write([batch(*(run(number, names("x", 64, 64 * number), "evil") for number in range(5)))])
     store.write([batch(run(10, names("y", 64), "evil", started_at=MORNING + DAY))])
 
-    assert counted(store, since=TODAY + 86_400)["evil", ""].left_out == 0
+    assert shapes_of(store, since=TODAY + 86_400)["evil", ""].left_out == 0
 
 
 def test_callers_beyond_the_limit_are_counted_together(store: Store) -> None:
@@ -218,7 +220,7 @@ def test_callers_beyond_the_limit_are_counted_together(store: Store) -> None:
     store.write([batch(*(run(5000 + number, key=f"late{number}") for number in range(3)))])
     store.write([batch(run(6000, {"question": "array"}, "later"), run(6001, key="key0000"))])
 
-    found = counted(store, "question")
+    found = shapes_of(store, "question")
     assert len(found) == most + 1
     assert (found[MORE, ""].runs, found[MORE, ""].fields) == (3, {"question": {"string": 2, "array": 1}})
     assert (found["late0", ""].runs, found["key0000", ""].runs) == (1, 2)
@@ -228,7 +230,7 @@ def test_names_of_any_characters_are_counted(store: Store) -> None:
     odd = ["", '"\\', "a'b", "ü", "😀", "$.x", "{", "a?b", "%s"]
     store.write([batch(run(1, dict.fromkeys(odd, "string"), 'k"\\?'), run(2, dict.fromkeys(odd, "string"), 'k"\\?'))])
 
-    assert counted(store, *odd)['k"\\?', ""].fields == {name: {"string": 2} for name in odd}
+    assert shapes_of(store, *odd)['k"\\?', ""].fields == {name: {"string": 2} for name in odd}
 
 
 def test_two_recorders_that_write_at_once_lose_no_count(server: postgres.Server) -> None:
