@@ -12,6 +12,7 @@ import pytest
 from dynamiq_operator.model.runs import RunSource
 from dynamiq_recorder.model import MORE, Filter, Run, RunShape
 from dynamiq_recorder.store import shapes
+from dynamiq_recorder.store.merging import union
 from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.store.pools import lock_number
 from dynamiq_recorder.store.results import CallerFields, Retention
@@ -92,6 +93,10 @@ def test_a_run_that_is_sent_again_counts_once(store: Store) -> None:
     stored = store.run(APP, run(1).id, content=False)
     assert stored is not None
     assert stored.shape is None
+
+
+def test_a_stored_run_that_is_sent_again_with_its_shape_is_not_written_again() -> None:
+    assert union(a_run(), run(1, started_at=a_run().started_at)) == a_run()
 
 
 def test_deleted_runs_stay_counted_and_are_not_counted_again(store: Store) -> None:
