@@ -77,13 +77,29 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
     extra: str | None = None
 
 
+MORE = "…"
+"""The end of a name that was cut; as a name alone, it is for names and callers beyond a limit."""
+
+
+class RunShape(msgspec.Struct, frozen=True, kw_only=True):
+    """The names and JSON types of the top-level fields of a run's input, and its caller. It has no value.
+
+    `key`: the name of the Access Key; `trigger`: of a trigger of the App; both may be empty. `has_more`: True if `fields` lacks names.
+    """
+
+    key: str = ""
+    trigger: str = ""
+    fields: tuple[tuple[str, str], ...] = ()
+    has_more: bool = False
+
+
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """An ended run with its spans.
 
     `id`: a UUID. A second run of the same App with it is the same run, sent again. `row_uid`, `sequence`, `row_digest`: of the run's row,
     None if unknown. A store sets them by its rows and ignores other values. `seq`: its number in `instance`, from 1. `content_kept`: set on
     reads; True if the store has its content, whether or not it was requested. `cost`: of the model calls with a known price, None if there
-    are none. `unpriced`: the number of model calls without a price. `error`, `input`, `output`, `extra`: as in `Span`. `accepted_at`: of a
+    are none. `unpriced`: the number of model calls without a price. `shape`: of a new run; no store returns it. `error`, `input`, `output`, `extra`: as in `Span`. `accepted_at`: of a
     background run, None otherwise. The `duration` of a background run is the time that pods spent on it, all of it before its end.
     """
 
@@ -123,6 +139,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     output: str | None = None
     extra: str | None = None
     content_kept: bool = False
+    shape: RunShape | None = None
 
     @property
     def first_at(self) -> int:

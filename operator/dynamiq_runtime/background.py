@@ -396,4 +396,4 @@ def _run_of(claim: Mapping[str, Any], segment: Segment) -> Run:
     report = Report(nodes=segment.nodes, emit=segment.emit, steps=segment)
     segment.cancel = lambda: report.cancel() if report.cancel is not None else None
     began = int(datetime.fromisoformat(kept["accepted_at"]).timestamp() * 1e9)
-    return Run(request, headers, report=report, id=kept["id"], began=began)
+    return Run(request, headers, report=report, id=kept["id"], began=began, key=kept.get("key"))

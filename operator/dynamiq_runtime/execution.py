@@ -19,6 +19,7 @@ from dynamiq_runtime.metrics import Metrics
 from dynamiq_runtime.questions import UNASKED, unasked
 from dynamiq_runtime.run import Run
 from dynamiq_runtime.settings import Settings
+from dynamiq_runtime.shapes import shape_of
 from dynamiq_runtime.threads import BusyError, CutOffError, RunThreads, TimedOutError, in_thread
 
 if TYPE_CHECKING:
@@ -135,7 +136,10 @@ class RunExecutor:
 
     def _executed(self, run: Run, engine: Engine) -> Any:
         """Returns the output, in the run's thread, and records what it may of input and output."""
-        content = run.report.content = None if self._recording is None or run.verifies else self._recording.content()
+        content = run.report.content = None
+        if self._recording is not None and not run.verifies:
+            run.shape = shape_of(run.given)  # before the flow, which may change its input
+            content = run.report.content = self._recording.content()
         if content is None:
             return engine.execute(run.given, run.report)
         run.input = content.of(run.shown)

@@ -28,10 +28,6 @@ class AccessKeys:
     def __len__(self) -> int:
         return len(self._digests)
 
-    def allow(self, key: str) -> bool:
-        """Returns True if `key` is one of the keys."""
-        return self.name_of(key) is not None
-
     def name_of(self, key: str) -> str | None:
         """Returns the name of a key; None if it is none of the keys."""
         self._refresh()

@@ -85,6 +85,8 @@ class SpanWriter:
             "dynamiq.trigger": caller.trigger,
             "session.id": caller.session,
             "user.id": caller.user,
+            "dynamiq.key": record.key,
+            "dynamiq.run.shape": record.shape,
         }
         attributes += [text(key, value) for key, value in named.items() if value]
         if record.first_chunk:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from sys import getsizeof
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -35,6 +35,8 @@ class Record(NamedTuple):
     first_chunk: int
     trace_id: str | None
     caller: CallerFacts
+    key: str | None
+    shape: str | None
     nodes: list[NodeRun]
     error: str | None
     input: Excerpt | None
@@ -42,9 +44,9 @@ class Record(NamedTuple):
     bytes: int
 
 
-def bytes_of(nodes: int, caller: CallerFacts, content: int) -> int:
-    """Returns the approximate memory of a record. Characters of content have one or two bytes each, and count as two."""
-    return RECORD_BYTES + NODE_BYTES * nodes + sum(getsizeof(value) - EMPTY for value in caller if value) + 2 * content
+def bytes_of(nodes: int, texts: Iterable[str | None], content: int) -> int:
+    """Returns the approximate memory of a record. `texts`: of its caller. Characters of content have one or two bytes each, and count as two."""
+    return RECORD_BYTES + NODE_BYTES * nodes + sum(getsizeof(value) - EMPTY for value in texts if value) + 2 * content
 
 
 def has_content(record: Record) -> bool:
@@ -57,7 +59,7 @@ def without_content(record: Record) -> Record:
     """Returns the record without inputs, outputs and error texts."""
     for node in record.nodes:
         node.input = node.output = node.error = None
-    size = bytes_of(len(record.nodes), record.caller, 0)
+    size = bytes_of(len(record.nodes), (*record.caller, record.key, record.shape), 0)
     return record._replace(input=None, output=None, error=None, bytes=size)
 
 

@@ -19,6 +19,8 @@ EVENTS = "text/event-stream"
 FORM = "multipart/form-data"
 FORM_FIELDS: web.RequestKey[dict[str, Any]] = web.RequestKey("form_fields", dict)
 """The fields of a form, but its files."""
+ACCESS_KEY: web.RequestKey[str] = web.RequestKey("access_key", str)
+"""The name of the Access Key by which a request was authorized. A request to a public App has none."""
 TOKEN = re.compile(r"([A-Za-z0-9_-]{1,4096})\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 
@@ -29,7 +31,7 @@ def bearer(request: web.Request) -> str:
 
 
 def require_key(request: web.Request, keys: AccessKeys | None) -> None:
-    """Checks the key; a public App (`keys` is None) needs none.
+    """Checks the key, and notes its name; a public App (`keys` is None) needs none.
 
     Raises HttpError: 401 for no key or a wrong one, 403 for a token of the management API.
     """
@@ -37,10 +39,11 @@ def require_key(request: web.Request, keys: AccessKeys | None) -> None:
         return
     if not (key := bearer(request)):
         raise _unauthorized("this App is private: send `Authorization: Bearer <access key>`")
-    if not keys.allow(key):
+    if (name := keys.name_of(key)) is None:
         if is_management_token(key):
             raise HttpError(403, "forbidden", "a management token does not call an App: send one of its Access Keys")
         raise _unauthorized("this App has no such Access Key")
+    request[ACCESS_KEY] = name
 
 
 def is_management_token(key: str) -> bool:

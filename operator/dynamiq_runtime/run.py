@@ -38,13 +38,15 @@ class Run:
 
     `whole`: True if the answer is the run, else its output. `reason`: the code of an error. `first_chunk`: when the first part of its
     answer was streamed, 0 if none was. `waits`: True if it was stored, and goes on later. `error`, `input`, `output`: None if the App does not record them. `verifies`: True for a case of a
-    verification, which is neither counted nor recorded.
+    verification, which is neither counted nor recorded. `key`: the name of its caller's Access Key. `shape`: that of its input as
+    `shapes.shape_of` has it, if it is recorded.
     """
 
     request: RunRequest
     headers: Mapping[str, str]
     whole: bool = False
     verifies: bool = False
+    key: str | None = None
     report: Report = field(default_factory=Report)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     began: int = field(default_factory=time.time_ns)
@@ -55,6 +57,7 @@ class Run:
     began_running: bool = False
     first_chunk: int = 0
     waits: bool = False
+    shape: str | None = None
     error: str | None = None
     input: Excerpt | None = None
     output: Excerpt | None = None

@@ -27,7 +27,7 @@ from dynamiq_runtime.frames import event_frame
 from dynamiq_runtime.journal import JournalAwayError, JournalRefusedError
 from dynamiq_runtime.keys import AccessKeys
 from dynamiq_runtime.questions import Unasked, unasked
-from dynamiq_runtime.requests import bearer, json_object, require_key
+from dynamiq_runtime.requests import ACCESS_KEY, json_object, require_key
 from dynamiq_runtime.rows import PINS
 from dynamiq_runtime.run import Run
 from dynamiq_runtime.segments import CallSegment
@@ -117,7 +117,7 @@ class RunsApi:
         trace = request.headers.get("traceparent")
         return {
             "id": run_id,
-            "key": self._key_name(request),
+            "key": request.get(ACCESS_KEY, ""),
             "idempotency_key": key,
             "request_hash": hashlib.sha256(of_request.encode()).hexdigest() if key else None,
             "input": parsed.input,
@@ -146,7 +146,7 @@ class RunsApi:
     async def _cancel(self, request: web.Request) -> web.Response:
         background = self._for_caller(request)
         try:
-            await background.journal.cancel(_id(request), self._key_name(request))
+            await background.journal.cancel(_id(request), request.get(ACCESS_KEY, ""))
         except (JournalAwayError, JournalRefusedError) as error:
             raise http_error(error) from None
         return web.json_response({"message": "canceled"})
@@ -155,7 +155,7 @@ class RunsApi:
         """Takes a person's answer to a question of a run. The journal checks it."""
         background = self._for_caller(request)
         body = await json_object(request, ANSWER_LIMIT)
-        answer = {"type": body.get("type"), "data": body.get("data"), "by": self._key_name(request)}
+        answer = {"type": body.get("type"), "data": body.get("data"), "by": request.get(ACCESS_KEY, "")}
         try:
             await background.journal.answer(_id(request), answer)
         except (JournalAwayError, JournalRefusedError) as error:
@@ -229,9 +229,6 @@ class RunsApi:
                 {"background": "no_journal"},
             )
         return self._background
-
-    def _key_name(self, request: web.Request) -> str:
-        return (self._keys.name_of(bearer(request)) if self._keys is not None else None) or ""
 
 
 def _no_callbacks(problem: str) -> HttpError:

@@ -32,7 +32,7 @@ from dynamiq_runtime.metrics_server import MetricsServer
 from dynamiq_runtime.origins import Origins
 from dynamiq_runtime.ports import listen
 from dynamiq_runtime.relay import Relay
-from dynamiq_runtime.requests import parse_run_request, require_key
+from dynamiq_runtime.requests import ACCESS_KEY, parse_run_request, require_key
 from dynamiq_runtime.rows import PASSED_ON, PINS, ROW, ROW_HEADER, check_hop
 from dynamiq_runtime.run import Run
 from dynamiq_runtime.runs_api import RunsApi
@@ -226,7 +226,7 @@ class Server:
         self, request: web.Request, parsed: RunRequest, engine: Engine, *, is_run: bool, verifies: bool
     ) -> web.StreamResponse:
         whole = is_run and not parsed.stream
-        run = request[RUN] = Run(parsed, request.headers, whole=whole, verifies=verifies)
+        run = request[RUN] = Run(parsed, request.headers, whole=whole, verifies=verifies, key=request.get(ACCESS_KEY))
         if engine.waits:
             self._let_wait(run)
         if parsed.stream:

@@ -69,6 +69,7 @@ QUESTIONS = (
     Question("GET", "/v1/apps/{app}/traces", "list", content=True),
     Question("GET", "/v1/apps/{app}/traces/{run}", "get", content=True),
     Question("GET", "/v1/apps/{app}/recorder", "get"),
+    Question("GET", "/v1/apps/{app}/shapes?field=question", "get"),
     Question("GET", "/v1/apps/{app}/verdicts?deployment_id={row}", "get"),
     Question("GET", "/v1/apps/{app}/deployments/{row}/comparison", "get"),
     Question("GET", "/v1/runs/{run}", "get"),

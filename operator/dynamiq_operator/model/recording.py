@@ -123,6 +123,10 @@ class RunsPolicy(Part):
     ] = None
     redact: Annotated[Redaction | None, Field(description="What is removed from content. Left out: nothing.")] = None
     durable: Annotated[DurablePolicy | None, Field(description="Limits of background runs. Left out: the defaults.")] = None
+    shapes: Annotated[
+        bool | None,
+        Field(description="False: names and types of the fields of inputs are not counted. Left out: they are, without any value."),
+    ] = None
 
     @property
     def finishing_pods(self) -> int:
@@ -141,7 +145,7 @@ class RunsPolicy(Part):
 
     def of_pods(self) -> dict[str, Any]:
         """Returns the part that pods depend on. A change of the rest restarts no pod and needs no row."""
-        return {name: value for name, value in self.as_json().items() if name != "durable"}
+        return {name: value for name, value in self.as_json().items() if name not in ("durable", "shapes")}
 
 
 @dataclass(frozen=True)

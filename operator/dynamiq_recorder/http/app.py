@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from dynamiq_operator.serving.encoding import Json
-from dynamiq_recorder.http import app_routes, archive_routes, compared_routes, product_routes, run_routes, traces
+from dynamiq_recorder.http import app_routes, archive_routes, compared_routes, product_routes, run_routes, shape_routes, traces
 from dynamiq_recorder.http.context import Context
 from dynamiq_recorder.http.errors import HANDLERS
 from dynamiq_recorder.http.middleware import Middleware
@@ -69,6 +69,7 @@ def create_app(context: Context) -> FastAPI:
         probes,
         traces.router,
         app_routes.router,
+        shape_routes.router,
         product_routes.router,
         archive_routes.router,
         compared_routes.router,

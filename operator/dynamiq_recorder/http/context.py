@@ -12,6 +12,7 @@ import anyio.to_thread
 from fastapi import Depends, Request
 from starlette.responses import Response
 
+from dynamiq_operator.model.kinds import ROW
 from dynamiq_operator.model.runs import TOKEN_HEADER
 from dynamiq_operator.serving.encoding import Json, dumps
 from dynamiq_operator.serving.lanes import Lane
@@ -157,6 +158,19 @@ class Context:
         if verb not in ("get", "list") and await self.rights.may(user, "list", RUNS, app.namespace, app.name):
             raise HttpProblem(403, f"you need the right to {verb} apps/runs: you may only see the runs of this App")
         raise unknown("App", uid)
+
+    async def app_of_deployer(self, user: User, uid: str) -> KnownApp:
+        """Returns an App if the user may get its runs, or create rows in its namespace.
+
+        Raises HttpProblem 404, and NotNow.
+        """
+        try:
+            return await self.app(user, uid, "get")
+        except HttpProblem:
+            app = self.apps.get(uid)
+            if app is None or not await self.rights.may_in(user, "create", ROW.plural, app.namespace):
+                raise
+            return app
 
     async def shows_content(self, user: User, app: KnownApp) -> bool:
         """Returns True if a user may read inputs, outputs and errors of an App.

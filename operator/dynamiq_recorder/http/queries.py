@@ -239,6 +239,17 @@ class ComparisonQuery(_Query):
     unended: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
 
 
+class ShapesQuery(_Query):
+    """Parameters of shapes of inputs: the last `days` days in UTC, up to today."""
+
+    days: Annotated[int, Field(ge=1, le=90)] = 7
+    field: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=128)] = []
+
+    def since(self, now: int) -> int:
+        """Returns where the first day begins, in seconds. `now`: microseconds."""
+        return (now // DAY - self.days + 1) * DAY // MICROSECONDS
+
+
 class VerdictsQuery(_Query):
     deployment_id: Annotated[list[Uid], Field(min_length=1, max_length=100)]
 

@@ -46,7 +46,8 @@ class KnownApp(msgspec.Struct, frozen=True):
     """An App as the recorder and the journal know it.
 
     `records_content`: App.spec.runs.content. `redacts`: True if App.spec.runs.redact has rules, which its pods apply to their own runs.
-    `limits_egress`: True if App.spec.network.egress limits where its pods may connect to.
+    `limits_egress`: True if App.spec.network.egress limits where its pods may connect to. `counts_shapes`: False if App.spec.runs.shapes
+    is. `triggers`: names of App.spec.triggers.
     """
 
     uid: str
@@ -58,6 +59,8 @@ class KnownApp(msgspec.Struct, frozen=True):
     sessions: Sessions | None = None
     """None: the App has none."""
     limits_egress: bool = False
+    counts_shapes: bool = True
+    triggers: frozenset[str] = frozenset()
 
 
 class Apps:
@@ -144,6 +147,8 @@ def _app(raw: Manifest) -> KnownApp | None:
         durable=_durable(_part(runs, "durable")),
         sessions=_sessions(spec),
         limits_egress=isinstance(_part(spec, "network").get("egress"), list),
+        counts_shapes=runs.get("shapes") is not False,
+        triggers=_triggers(spec),
     )
 
 
@@ -162,6 +167,12 @@ def _sessions(spec: object) -> Sessions | None:
         return None
     counts = _counts(raw, {"idle": "idleSeconds", "warm": "warmSeconds"})
     return Sessions(**counts, when_unknown="Refuse" if raw.get("whenUnknown") == "Refuse" else "Live")
+
+
+def _triggers(spec: object) -> frozenset[str]:
+    raw = spec.get("triggers") if isinstance(spec, dict) else None
+    named = (each.get("name") for each in raw if isinstance(each, dict)) if isinstance(raw, list) else ()
+    return frozenset(name for name in named if isinstance(name, str))
 
 
 def _counts(raw: Manifest, names: Mapping[str, str]) -> dict[str, int]:

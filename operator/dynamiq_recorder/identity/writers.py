@@ -66,6 +66,8 @@ class Writers:
                 pins=pod.pins,
                 workflow_version=pod.workflow_version,
                 workflow_hash=pod.workflow_hash,
+                counts_shapes=app.counts_shapes,
+                triggers=app.triggers,
             )
         if named != app.uid:
             raise Forbidden("a pod may send only runs of its own App")
@@ -106,5 +108,12 @@ def _of_journal(app: KnownApp, pins: str | None) -> Sender:
     if not pins:
         raise Forbidden("send the pins of the runs' pods in the header X-Dynamiq-Pins")
     return Sender(
-        app_uid=app.uid, namespace=app.namespace, app=app.name, records_content=app.records_content, is_journal=True, pins=pins[:PINS_MOST]
+        app_uid=app.uid,
+        namespace=app.namespace,
+        app=app.name,
+        records_content=app.records_content,
+        is_journal=True,
+        pins=pins[:PINS_MOST],
+        counts_shapes=app.counts_shapes,
+        triggers=app.triggers,
     )

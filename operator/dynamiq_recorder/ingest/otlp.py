@@ -25,6 +25,7 @@ from dynamiq_recorder.ingest.parsed import (
     tokens_of,
     wrong_time,
 )
+from dynamiq_recorder.ingest.shapes import shape_of
 from dynamiq_recorder.ingest.spans import Group, InSpan
 from dynamiq_recorder.model import SPANS_OF_A_RUN, Batch, Instance, Run, Span, in_line
 
@@ -154,6 +155,7 @@ class _Reader:
             input=clean.content(attributes.get("dynamiq.input")) if keeps else None,
             output=clean.content(attributes.get("dynamiq.output")) if keeps else None,
             extra=clean.as_json(cut) if cut else None,
+            shape=shape_of(attributes, sender) if own is not None else None,
         )
 
     def _nodes(self, root: InSpan, below: list[InSpan], times: _Times) -> list[Span]:

@@ -12,7 +12,7 @@ _TEXT = frozenset(
         *("workflow_hash", "trace_id", "span_id", "parent_id", "node_id", "name", "type", "model", "provider", "error_type", "cost_source"),
         *("error", "input", "output", "extra", "kind", "value", "folded", "by_whom", "comment", "uid", "digest"),
         *("app_uid", "namespace", "app", "key_name", "idempotency_key", "request_hash", "headers", "state", "holder", "cancel_by", "node"),
-        *("hold_reason", "answer_by", "url", "token", "replica", "pod"),
+        *("hold_reason", "answer_by", "url", "token", "replica", "pod", "field_counts"),
     )
 )
 _KINDS = {

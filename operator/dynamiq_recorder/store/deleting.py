@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from dynamiq_recorder.model import MICROSECONDS, Filter
-from dynamiq_recorder.store import rollups
+from dynamiq_recorder.store import rollups, shapes
 from dynamiq_recorder.store.database import MANY, NOTE, Connection, Database, Lines, pieces
 from dynamiq_recorder.store.filters import app_key, conditions
 from dynamiq_recorder.store.forgetting import forget
@@ -24,6 +25,7 @@ AGAIN, EVERY = 30 * MICROSECONDS, 22 * 3600 * MICROSECONDS
 """Microseconds in which deletions do not scrub a small store again, and nothing scrubs a large one again. With its duration, and the wait
 for retention, the second is less than a day.
 """
+EVER = 1 << 62
 TRIES = 3
 """Attempts for a large store, one after the other."""
 
@@ -36,10 +38,19 @@ def delete(database: Database, selection: Filter, now: int) -> int:
     try:
         while (piece := database.transact(lambda connection: _delete_some(connection, database, selection, now))) is not None:
             gone += piece
+        if selection == Filter(app_uid=selection.app_uid, until=selection.until):  # no people's runs, but what the App has
+            database.transact(partial(_delete_shapes, selection=selection))
     finally:
         if gone:
             _clean(database, now)
     return gone
+
+
+def _delete_shapes(connection: Connection, selection: Filter) -> None:
+    """Deletes the shapes of each day that began before the end of a filter."""
+    app = app_key(connection, selection.app_uid)
+    connection.hold_rollups([app] if app is not None else [])
+    shapes.delete(connection, app, EVER if selection.until is None else -(-selection.until // MICROSECONDS))
 
 
 def _delete_some(connection: Connection, database: Database, selection: Filter, now: int) -> int | None:

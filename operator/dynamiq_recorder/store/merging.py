@@ -12,7 +12,7 @@ from dynamiq_recorder.calls import calls_of
 from dynamiq_recorder.model import CONTENT_OF_A_RUN, SPANS_OF_A_RUN, Run, Span
 
 _FIGURES = ("cost", "unpriced", "model_calls", "models", "tokens", "node_count", "spans")
-_IDENTITY = ("id", "app_uid", "namespace", "app", "row_uid", "sequence", "row_digest", "instance", "seq", "content_kept")
+_IDENTITY = ("id", "app_uid", "namespace", "app", "row_uid", "sequence", "row_digest", "instance", "seq", "content_kept", "shape")
 """Fields that keep their first value."""
 _REPORTED = tuple(name for name in Run.__struct_fields__ if name not in (*_FIGURES, *_IDENTITY))
 

@@ -245,7 +245,7 @@ class PostgresDatabase:
     def scrub(self) -> None:
         """Removes dead lines. The server has to overwrite their copies in free space of pages, in the log and in its archive."""
         with store_errors(), psycopg.connect(self._address, autocommit=True, connect_timeout=int(PATIENCE)) as raw:
-            raw.execute("VACUUM (ANALYZE) runs, labels, errors, spans, contents, extras, scores, rollups, node_rollups")
+            raw.execute("VACUUM (ANALYZE) runs, labels, errors, spans, contents, extras, scores, rollups, node_rollups, run_shapes")
 
     def sorting(self) -> contextlib.AbstractContextManager[None]:
         """Does nothing: the server sorts in files of its own."""

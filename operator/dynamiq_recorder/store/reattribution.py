@@ -7,7 +7,7 @@ from typing import Any
 
 from dynamiq_operator.model.runs import RunSource
 from dynamiq_recorder.model import Row
-from dynamiq_recorder.store import archive, rollups, shares
+from dynamiq_recorder.store import archive, rollups, shapes, shares
 from dynamiq_recorder.store.database import MANY, Cell, Connection, Database, pieces
 from dynamiq_recorder.store.deleting import take_out
 from dynamiq_recorder.store.loading import stored
@@ -147,6 +147,7 @@ def _become(database: Database, connection: Connection, old: int, new: int) -> i
     connection.do("UPDATE apps SET became = ? WHERE key = ? OR became = ?", (new, old, old))
     for table in (rollups.RUNS, rollups.NODES):
         rollups.rekey(connection, table, "app_key = ?", (old,), lambda key: (new, *key[1:]))
+    shapes.rekey(connection, "app_key = ?", (old,), lambda key: (new, *key[1:]))
     return count
 
 
@@ -204,3 +205,4 @@ def _merge_rows(connection: Connection, app: int, gone: int, stays: int) -> None
             return (*key[:place], stays, *key[place + 1 :])
 
         rollups.rekey(connection, table, "app_key = ? AND row_key = ?", (app, gone), other)
+    shapes.rekey(connection, "app_key = ? AND row_key = ?", (app, gone), lambda key: (*key[:2], stays, *key[3:]))

@@ -32,6 +32,26 @@ class Written(msgspec.Struct, frozen=True):
     refused: tuple[int, ...] = ()
 
 
+class CallerFields(msgspec.Struct, frozen=True, kw_only=True):
+    """The runs of a caller, which has an Access Key, a trigger, or neither. `left_out`: runs of which not all names are counted.
+
+    `fields`: of the requested fields, how many runs had which type.
+    """
+
+    key: str
+    trigger: str
+    runs: int
+    left_out: int
+    fields: Mapping[str, Mapping[str, int]]
+
+
+class CountedShapes(msgspec.Struct, frozen=True, kw_only=True):
+    """The shapes of an App's inputs by caller, most runs first. `recorded`: all runs of its pods, by the rollups."""
+
+    recorded: int
+    callers: tuple[CallerFields, ...]
+
+
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """Runs without their spans, with the error's text, and other content only if requested. `cursor`: of what follows, None at the end.
 

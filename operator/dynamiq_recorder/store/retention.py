@@ -9,7 +9,7 @@ import msgspec
 
 from dynamiq_operator.model.runs import FAILED_STATUSES
 from dynamiq_recorder.model import MICROSECONDS
-from dynamiq_recorder.store import shares
+from dynamiq_recorder.store import shapes, shares
 from dynamiq_recorder.store.database import MANY, NOTE, Connection, Database
 from dynamiq_recorder.store.deleting import tidy
 from dynamiq_recorder.store.filters import app_key
@@ -101,6 +101,8 @@ def _trim_hour(connection: Connection, app_uid: str) -> int:
     )
     gone += connection.do(f"DELETE FROM rollups WHERE app_key = ? AND width = ? AND at < ({oldest}) + ?", (app, MINUTE, app, HOUR, HOUR))  # noqa: S608
     gone += connection.do(f"DELETE FROM rollups WHERE app_key = ? AND width = ? AND at = ({oldest})", (app, HOUR, app, HOUR))  # noqa: S608
+    # A day of shapes goes with its last hour.
+    gone += connection.do(f"DELETE FROM run_shapes WHERE app_key = ? AND at <= coalesce(({oldest}) - ?, at)", (app, app, HOUR, shapes.DAY))  # noqa: S608
     first = f"SELECT key FROM instances WHERE app_key = ? ORDER BY seen_at LIMIT {MANY}"  # noqa: S608 - our own names
     return gone + connection.do(f"DELETE FROM instances WHERE key IN ({first})", (app,))  # noqa: S608 - our own names
 
@@ -153,6 +155,7 @@ def _old_rollups(database: Database, app: int, cut: _Cut) -> int:
             connection.do(by_width, (app, MINUTE, cut.runs))
             + connection.do(by_width, (app, HOUR, cut.rollups))
             + connection.do("DELETE FROM node_rollups WHERE app_key = ? AND at < ?", (app, cut.rollups))
+            + shapes.delete(connection, app, cut.rollups - shapes.DAY + 1)
             + connection.do("DELETE FROM notes WHERE name LIKE ? AND value < ?", (FULL_OF.format(table="%", app=app), cut.rollups))
             + connection.do("DELETE FROM instances WHERE app_key = ? AND seen_at < ?", (app, cut.rollups * MICROSECONDS))
             + connection.do(_WHOLE_INSTANCES, (app, cut.runs * MICROSECONDS))

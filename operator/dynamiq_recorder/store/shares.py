@@ -75,7 +75,7 @@ _texts_of_run, _listed_of_run = _cells(RUN_COLUMNS, (*_RUN_TEXTS, *_INDEXED)), _
 _indexed_of_run, _texts_of_span = _cells(RUN_COLUMNS, _INDEXED), _cells(SPAN_COLUMNS, _SPAN_TEXTS)
 
 BESIDE, BESIDE_ALL = "beside/{app}", "beside/%"
-"""Note of what an App has beside its runs: figures, scores, processes, and ids of runs that were deleted. It is counted anew now and then."""
+"""Note of what an App has beside its runs: figures, shapes, scores, processes, and ids of runs that were deleted. It is counted anew now and then."""
 _SKETCHED = 150
 """Bytes of a line of figures, without its texts and sketches."""
 _OF_FIGURES = _sql_in_index(f"{_SKETCHED} + {_sql(('workflow_version', 'trigger_name'))} + 3 * length(sketch)")
@@ -83,12 +83,14 @@ _OF_NODE = f"{_SKETCHED} + length(sketch) + {_sql(('node_id', 'model', 'name'))}
 _OF_NODES = f"{_sql_in_index(_OF_NODE)} + {_sql_in_index(_sql(('node_id', 'model')))}"
 _OF_SCORES = f"{LABEL} + {_sql_in_index(_sql(('s.name', 's.by_whom', 's.comment')))}"
 _OF_INSTANCES = f"{SPAN} + 2 * {_sql(('instance_id', 'pod_uid'))}"
+_OF_SHAPES = f"{SPAN} + {_sql_in_table(_sql(('key_name', 'trigger_name', 'field_counts')))}"
 _BESIDE = (
     "SELECT app_key, sum(size) FROM ("  # noqa: S608 - our own names
     f"SELECT app_key, {_OF_FIGURES} AS size FROM rollups "
     f"UNION ALL SELECT app_key, {_OF_NODES} FROM node_rollups "
     f"UNION ALL SELECT r.app_key, {_OF_SCORES} FROM scores s JOIN runs r ON r.key = s.run_key "
     f"UNION ALL SELECT app_key, {_OF_INSTANCES} FROM instances "
+    f"UNION ALL SELECT app_key, {_OF_SHAPES} FROM run_shapes "
     f"UNION ALL SELECT app_key, {LABEL} FROM deleted) beside GROUP BY app_key"
 )
 

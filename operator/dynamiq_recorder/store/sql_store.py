@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from dynamiq_operator.model.runs import MetricsGroup, MetricsInterval
 from dynamiq_recorder.model import MICROSECONDS, ArchivedRow, Batch, Filter, Point, Row, RowFigures, Run, Score, Session, Wholeness
-from dynamiq_recorder.store import archive, deleting, paging, reading, reattribution, rebuilding, retention, schema, shares, writing
+from dynamiq_recorder.store import archive, deleting, paging, reading, reattribution, rebuilding, retention, schema, shapes, shares, writing
 from dynamiq_recorder.store.database import NOTE, Connection, Database, Lines
 from dynamiq_recorder.store.filters import APP_OF
 from dynamiq_recorder.store.loading import stored
-from dynamiq_recorder.store.results import NEWEST_FIRST, Archived, ArchivedKeys, ArchivedPage, Page, Retention, Sort, Written
+from dynamiq_recorder.store.results import NEWEST_FIRST, Archived, ArchivedKeys, ArchivedPage, CountedShapes, Page, Retention, Sort, Written
 from dynamiq_recorder.store.texts import clean
 
 
@@ -177,6 +177,11 @@ class Store:
         """
         with self._database.reading() as connection:
             return reading.usage(connection, app_uid, since, until, width)
+
+    def shapes(self, app_uid: str, since: int, fields: Sequence[str] | None) -> CountedShapes:
+        """Returns the shapes of an App's inputs from a day on, in seconds. `fields`: those to count; None for no callers at all."""
+        with self._database.reading() as connection:
+            return shapes.read(connection, app_uid, since, fields)
 
     def figures(self, app_uid: str, row_uids: Sequence[str], *, nodes: bool = False, before: int | None = None) -> tuple[RowFigures, ...]:
         """Returns figures of known rows of an App, in the requested order; zeros for a row without runs.

@@ -9,7 +9,7 @@ import msgspec
 
 from dynamiq_operator.model.runs import RunSource
 from dynamiq_recorder.model import Batch, Instance, Run
-from dynamiq_recorder.store import rollups, shares
+from dynamiq_recorder.store import rollups, shapes, shares
 from dynamiq_recorder.store.columns import Gathered, add_lines
 from dynamiq_recorder.store.database import Cell, Connection, Database, Question, pieces
 from dynamiq_recorder.store.forgetting import forget
@@ -114,18 +114,20 @@ def _write(database: Database, connection: Connection, incoming: _Incoming) -> t
         new = {place: run for place, run in new.items() if place not in known.stored and place not in known.deleted}
         new |= {(have.app, database.id_in(run.id)): run for have, run in matches.instead}
     instances = _instances(connection, incoming.instances, new.values(), known.apps, known.instances)
-    tally, lines = Tally(), Gathered()
+    tally, lines, counted = Tally(), Gathered(), shapes.Gathered()
     for ((app, run_id), run), key in zip(new.items(), known.keys, strict=False):
         row = row_of(run, app, known.rows)
         kept = bare(run) if known.thinned.reaches(run) and thinning.takes(run, app) else run
         add_lines(lines, kept, key, app, row, instances.get(run.instance or ""), run_id)
         tally.add(run, app, row)
+        shapes.gather(counted, run, app, row)
     if matches.again or matches.instead:
         _change(database, connection, matches, tally, lines)
     connection.insert(lines.tables())
     if connection.weighed:
         shares.add(connection, shares.of_lines(lines))
     rollups.apply(connection, tally)
+    shapes.apply(connection, counted)
     refused = matches.refused | known.deleted
     return len(new), {sent for sent in incoming.runs if (known.apps[sent[0]], sent[1]) in refused} if refused else set()
 

@@ -83,6 +83,7 @@ def test_who_may_call_is_shown_with_its_origins_unless_they_are_too_long() -> No
             {"access": {"type": "private", "origins": MANY_ORIGINS[1:]}},
             [("access", "Changed")],
         ),
+        ({"runs": {"content": True}}, {"runs": {"content": True, "shapes": False}}, [("runs", "Changed")]),
         ({"rollout": {"strategy": "Rolling"}}, {"rollout": {"strategy": "Switch"}}, [("rollout", "Changed")]),
         ({"fieldOfAnotherVersion": {"a": 1}}, {"fieldOfAnotherVersion": {"a": 2}}, [("fieldOfAnotherVersion", "Changed")]),
         ({"deploy": {"workflowVersion": "v1"}}, {"deploy": {"workflowVersion": "v2"}}, []),

@@ -1,4 +1,4 @@
-"""Installing, moving and removing a journal restarts no pod, and neither do the limits of background runs."""
+"""Installing, moving and removing a journal restarts no pod, and neither do limits of background runs and the counting of shapes."""
 
 from __future__ import annotations
 
@@ -62,14 +62,15 @@ def test_the_pods_of_a_public_app_are_never_given_the_journal() -> None:
     assert not written(world), "without pods a template is renewed only for what it is to have"
 
 
-def test_the_limits_of_background_runs_restart_nothing_and_need_no_row() -> None:
+@pytest.mark.parametrize("of_pods", [{}, {"content": True}], ids=["nothing", "content"])
+def test_the_limits_of_background_runs_and_shapes_restart_nothing_and_need_no_row(of_pods: Manifest) -> None:
     """Changed while rows need approvals: what is read back from pods is in force, whatever the limits are."""
-    world = Production(given.with_variables(*tone("kind")))
+    world = Production(given.with_variables(*tone("kind")), given.with_spec(runs=of_pods))
     restart_with(world, JOURNAL)
     world.deploy_approved("a")
     world.written.clear()
-    for runs in (DURABLE, {"durable": {"maxOpen": 6}}, {"content": False, **DURABLE}, {}):
-        world.patch(runs=runs)
+    for runs in (DURABLE, {"durable": {"maxOpen": 6}}, {"content": False, **DURABLE}, {"shapes": False}, {"shapes": True, **DURABLE}, {}):
+        world.patch(runs={**runs, **of_pods})
         world.run()
         assert not written(world)
         assert "VariablesHeld" not in {each.type for each in world.app.status.conditions if each.status == "True"}

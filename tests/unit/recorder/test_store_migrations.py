@@ -10,7 +10,7 @@ import pytest
 
 from dynamiq_operator.model.runs import MetricsInterval, RunSource, RunStatus
 from dynamiq_recorder.__main__ import main
-from dynamiq_recorder.model import Filter
+from dynamiq_recorder.model import Filter, RunShape
 from dynamiq_recorder.store import schema
 from dynamiq_recorder.store.database import Cell, Connection, Database
 from dynamiq_recorder.store.opening import opened, taken_back
@@ -21,8 +21,8 @@ from dynamiq_recorder.store.sqlite import SqliteDatabase
 from tests.support.stored_runs import APP, HOUR, NOON, OTHER, a_run, batch
 from tests.unit.support import first_store
 
-ACCEPTED = 5
-"""The version from which on background runs have their acceptance."""
+ACCEPTED, SHAPES = 5, 6
+"""The versions from which on background runs have their acceptance, and shapes of inputs are counted."""
 
 
 def _dialect(address: str) -> str:
@@ -213,6 +213,30 @@ def test_a_background_run_is_an_ordinary_one_to_an_older_recorder(address: str) 
     assert _tables(address) == before
     store = opened(address)
     assert store.run(APP, background.id, content=True) == msgspec.structs.replace(background, accepted_at=None)
+    store.close()
+
+
+def test_an_older_recorder_goes_on_without_shapes_and_a_newer_one_counts_from_then_on(address: str) -> None:
+    older = [migration for migration in schema.migrations(_dialect(address)) if migration.version < SHAPES]
+    database = _database(address)
+    schema.upgrade(database, older)
+    database.close()
+    before = _tables(address)
+    runs = [a_run(number, shape=RunShape(key="web", fields=(("question", "string"),))) for number in range(3)]
+    store = opened(address)
+    assert store.write([batch(runs[0])]).new == 1
+    store.close()
+
+    assert taken_back(address, SHAPES - 1) == 0
+
+    assert _tables(address) == before
+    store = Store(_database(address), older)
+    assert store.page(Filter(app_uid=APP)).total == 1
+    store.close()
+    store = opened(address)
+    assert store.write([batch(*runs)]).new == 2
+    found = store.shapes(APP, 0, ["question"])
+    assert (found.recorded, [each.runs for each in found.callers]) == (3, [2])
     store.close()
 
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from dynamiq_operator.model.runs import MetricsInterval, RunSource, RunStatus
-from dynamiq_recorder.model import Batch, Filter, Instance, Run, Score
+from dynamiq_recorder.model import Batch, Filter, Instance, Run, RunShape, Score
 from dynamiq_recorder.store import retention, schema, shares
 from dynamiq_recorder.store.opening import opened
 from dynamiq_recorder.store.results import Retention
@@ -125,6 +125,28 @@ def test_the_other_data_of_an_app_count_too_and_are_deleted_last(store: Store, t
         left = PAGE * (file.execute("PRAGMA page_count").fetchone()[0] - file.execute("PRAGMA freelist_count").fetchone()[0])
         assert left - before < 0.1 * real
     assert sum(point.sums.runs for point in store.metrics(OTHER, NOON, NOON + HOUR, MetricsInterval.HOUR, None)) == 1
+
+
+def test_shapes_of_inputs_count_and_go_with_the_last_figures_of_their_day(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "HOURS", 1)
+    fields = tuple((f"{number:064}", "string") for number in range(64))
+    day = NOON // (24 * HOUR) * 24 * HOUR
+    times = [day, day + HOUR, day + 24 * HOUR]
+    store.write([batch(*(a_run(number, started_at=at, shape=RunShape(fields=fields)) for number, at in enumerate(times)))])
+    store.retain(day, Retention())
+    assert taken(store)[APP] > 3 * shares.RUN + 2 * 64 * len(fields), "two days have a line each"
+    while list(store.every(Filter(app_uid=APP), content=False)):
+        assert store.trim(APP) > 0
+
+    def left() -> tuple[int, int]:
+        """Returns the hours of figures, and the runs in shapes."""
+        hours = store.metrics(APP, day, day + 48 * HOUR, MetricsInterval.HOUR, None)
+        return len(hours), sum(each.runs for each in store.shapes(APP, 0, ()).callers)
+
+    steps = [left()]
+    while store.trim(APP):
+        steps.append(left())
+    assert steps == [(3, 3), (2, 3), (1, 1), (0, 0)]
 
 
 def test_a_restored_app_takes_what_the_one_before_took(store: Store) -> None:
