@@ -232,7 +232,7 @@ def test_callers_beyond_the_limit_are_counted_together(store: Store) -> None:
 
 
 def test_deploys_use_up_no_line_of_a_caller(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each row of a caller has a line of its own while there are few: then a known caller has one, and a new caller its first."""
+    """Each row of a caller has a line of its own while there are few. Then only a new caller gets one."""
     monkeypatch.setattr(shapes, "LINES_MOST", 3)
     rows = [a_row(sequence, pins="a" * 16, app_uid=APP) for sequence in range(1, 4)]
     store.put_rows(rows)
