@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from dynamiq_runtime import __version__
 from dynamiq_runtime.callers import tags_of
 from dynamiq_runtime.engine import FAILED, NodeRun
+from dynamiq_runtime.shapes import text_of
 
 if TYPE_CHECKING:
     from dynamiq_runtime.content import Excerpt
@@ -86,7 +87,7 @@ class SpanWriter:
             "session.id": caller.session,
             "user.id": caller.user,
             "dynamiq.key": record.key,
-            "dynamiq.run.shape": record.shape,
+            "dynamiq.run.shape": text_of(record.shape) if record.shape is not None else None,
         }
         attributes += [text(key, value) for key, value in named.items() if value]
         if record.first_chunk:

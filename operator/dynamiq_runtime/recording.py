@@ -198,7 +198,7 @@ def _record(run: Run, trace_id: str | None, seq: int) -> Record:
     caller, report = run.caller, run.report
     nodes = report.nodes if run.was_answered else given_up(report.nodes, run.outcome, run.ended)
     nodes = nodes if len(nodes) <= NODES_LIMIT else nodes[:NODES_LIMIT]
-    size = bytes_of(len(nodes), (*caller, run.key, run.shape), report.content.bytes if report.content else 0)
+    size = bytes_of(len(nodes), (*caller, run.key), run.shape, report.content.bytes if report.content else 0)
     # The recorder has one word for runs whose outcome nobody waited for.
     outcome, reason = ("abandoned", CANCELED) if run.outcome == CANCELED else (run.outcome, run.reason)
     record = Record(

@@ -15,12 +15,13 @@ from dynamiq_runtime.engine import NodeRun
 if TYPE_CHECKING:
     from dynamiq_runtime.callers import CallerFacts
     from dynamiq_runtime.content import Excerpt
+    from dynamiq_runtime.shapes import Shape
 
 RUNS_LIMIT = 10_000
 BYTES_LIMIT = 16 << 20
 RECORD_LIMIT = BYTES_LIMIT // 4  # of one record with its content, so that one run does not displace all others
 EMPTY = getsizeof("")
-RECORD_BYTES, NODE_BYTES = 660, 290  # memory of one, as measured, without its content and its caller's headers
+RECORD_BYTES, NODE_BYTES, NAME_BYTES = 660, 290, 100  # memory of one, as measured, without its content and its caller's headers
 
 
 class Record(NamedTuple):
@@ -36,7 +37,7 @@ class Record(NamedTuple):
     trace_id: str | None
     caller: CallerFacts
     key: str | None
-    shape: str | None
+    shape: Shape | None
     nodes: list[NodeRun]
     error: str | None
     input: Excerpt | None
@@ -44,9 +45,11 @@ class Record(NamedTuple):
     bytes: int
 
 
-def bytes_of(nodes: int, texts: Iterable[str | None], content: int) -> int:
+def bytes_of(nodes: int, texts: Iterable[str | None], shape: Shape | None, content: int) -> int:
     """Returns the approximate memory of a record. `texts`: of its caller. Characters of content have one or two bytes each, and count as two."""
-    return RECORD_BYTES + NODE_BYTES * nodes + sum(getsizeof(value) - EMPTY for value in texts if value) + 2 * content
+    names = len(shape[0]) if shape is not None else 0
+    own = RECORD_BYTES + NODE_BYTES * nodes + NAME_BYTES * names
+    return own + sum(getsizeof(value) - EMPTY for value in texts if value) + 2 * content
 
 
 def has_content(record: Record) -> bool:
@@ -59,7 +62,7 @@ def without_content(record: Record) -> Record:
     """Returns the record without inputs, outputs and error texts."""
     for node in record.nodes:
         node.input = node.output = node.error = None
-    size = bytes_of(len(record.nodes), (*record.caller, record.key, record.shape), 0)
+    size = bytes_of(len(record.nodes), (*record.caller, record.key), record.shape, 0)
     return record._replace(input=None, output=None, error=None, bytes=size)
 
 

@@ -15,6 +15,7 @@ from dynamiq_runtime.logs import now
 if TYPE_CHECKING:
     from dynamiq_runtime.content import Excerpt
     from dynamiq_runtime.fields import RunRequest
+    from dynamiq_runtime.shapes import Shape
 
 CANCELED = "canceled"
 """The outcome of a background run that was canceled."""
@@ -38,8 +39,8 @@ class Run:
 
     `whole`: True if the answer is the run, else its output. `reason`: the code of an error. `first_chunk`: when the first part of its
     answer was streamed, 0 if none was. `waits`: True if it was stored, and goes on later. `error`, `input`, `output`: None if the App does not record them. `verifies`: True for a case of a
-    verification, which is neither counted nor recorded. `key`: the name of its caller's Access Key. `shape`: that of its input as
-    `shapes.shape_of` has it, if it is recorded.
+    verification, which is neither counted nor recorded. `key`: the name of its caller's Access Key. `shape`: that of its input, if
+    it is recorded.
     """
 
     request: RunRequest
@@ -57,7 +58,7 @@ class Run:
     began_running: bool = False
     first_chunk: int = 0
     waits: bool = False
-    shape: str | None = None
+    shape: Shape | None = None
     error: str | None = None
     input: Excerpt | None = None
     output: Excerpt | None = None

@@ -13,7 +13,7 @@ NAMES_MOST, NAME_MOST = 64, 64
 MORE = "…"
 """The end of a name that was cut. Alone, with the type "", it marks an input that has more fields."""
 KEPT = 64
-"""Shapes whose text is kept: the runs of an App have few, and waiting records share it."""
+"""Shapes whose text is kept: the runs of an App have few."""
 _TYPES: Mapping[type, str] = {
     str: "string",
     bool: "boolean",
@@ -25,15 +25,21 @@ _TYPES: Mapping[type, str] = {
 }
 
 
-def shape_of(given: Mapping[str, Any]) -> str:
-    """Returns the shape of an input: a JSON object with the type of each name."""
-    names, types = tuple(islice(given, NAMES_MOST)), tuple(map(type, islice(given.values(), NAMES_MOST)))
-    if max(map(len, names), default=0) > NAME_MOST:
-        names = tuple(name if len(name) <= NAME_MOST else name[: NAME_MOST - 1] + MORE for name in names)
-    return _text(names, types, len(given) > NAMES_MOST)
+Shape = tuple[tuple[str, ...], tuple[type, ...], bool]
+"""The names and types of an input's fields, and whether it has more."""
+
+
+def shape_of(given: Mapping[str, Any]) -> Shape:
+    """Returns the shape of an input. Each caller waits for it, so `text_of` does the rest later."""
+    if len(given) > NAMES_MOST or max(map(len, given), default=0) > NAME_MOST:
+        names = (name if len(name) <= NAME_MOST else name[: NAME_MOST - 1] + MORE for name in islice(given, NAMES_MOST))
+        return tuple(names), tuple(map(type, islice(given.values(), NAMES_MOST))), len(given) > NAMES_MOST
+    return tuple(given), tuple(map(type, given.values())), False
 
 
 @lru_cache(maxsize=KEPT)
-def _text(names: tuple[str, ...], types: tuple[type, ...], has_more: bool) -> str:
+def text_of(shape: Shape) -> str:
+    """Returns a shape as a JSON object with the type of each name."""
+    names, types, has_more = shape
     fields = {name: _TYPES.get(kind, "object") for name, kind in zip(names, types, strict=True)}
     return json.dumps({**fields, MORE: ""} if has_more else fields, separators=(",", ":"))

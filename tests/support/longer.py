@@ -15,7 +15,7 @@ _BY_FOLDER = {
     "plan": ["guarded_histories", "interruptions", "ledger", "reverts", "reverts_by_comparison", "sleep", "strategies", "switch", "verification"],
     "recorder": [
         "answers", "archive", "attacks", "bombs", "committing", "compare", "requests", "store_archive", "store_contents", "store_deleting", "store_faults", "store_migrations",
-        "store_races", "store_refusals", "store_rollups", "store_rows", "store_runs", "store_scrubbing", "upkeep",
+        "store_races", "store_refusals", "store_rollups", "store_rows", "store_runs", "store_scrubbing", "store_shapes", "shapes", "upkeep",
     ],
     "repository": ["child_kinds", "cost", "ending", "health_checks", "history_columns", "layers", "run"],
     "rest": [
@@ -23,7 +23,7 @@ _BY_FOLDER = {
         "id_index", "limits", "runs", "triggers", "watch", "workflows",
     ],
     "runtime": [
-        "activity", "background_storm", "delivery", "limits", "record_queue", "recorded_content", "recording", "relay", "server", "standby", "streams", "traces", "trigger", "uploads",
+        "activity", "background_storm", "delivery", "limits", "record_queue", "recorded_content", "recording", "relay", "server", "shapes", "standby", "streams", "traces", "trigger", "uploads",
     ],
     "serving": ["bodies", "connections"],
 }  # fmt: skip

@@ -26,6 +26,7 @@ AGAIN, EVERY = 30 * MICROSECONDS, 22 * 3600 * MICROSECONDS
 for retention, the second is less than a day.
 """
 EVER = 1 << 62
+"""Seconds: later than any run."""
 TRIES = 3
 """Attempts for a large store, one after the other."""
 

@@ -19,10 +19,12 @@ from dynamiq_recorder.store.tally import HOUR
 TABLE, KEY = "run_shapes", ("app_key", "at", "row_key", "key_name", "trigger_name")
 COLUMNS = (*KEY, "runs", "left_out", "field_counts")
 DAY = 86_400
-NAMES_MOST, SHARE, LINES_MOST = 1_000, 8, 1_100
-"""Most names that an App has on a day, and lines. A caller may add a name while it has less than an eighth of what is left of the names."""
+NAMES_MOST, SHARE = 1_000, 8
+"""Most names that an App has on a day. A caller may add a name while it has less than an eighth of what is left of them."""
+CALLERS_MOST, LINES_MOST = 1_100, 1_100
+"""Most callers that an App has on a day, and lines from which on each caller has one line, whatever the rows of its runs."""
 OTHERS = (0, MORE, "")
-"""The row, key and trigger of runs whose line would be one too many."""
+"""The row, key and trigger of runs of all further callers."""
 _READ = f"SELECT {', '.join(COLUMNS)} FROM {TABLE}"  # noqa: S608 - our own names
 _RECORDED = (
     "SELECT coalesce(sum(runs), 0) FROM rollups WHERE app_key = ? AND width = ? AND at >= ? AND (row_key <> 0 OR workflow_version <> '')"
@@ -64,16 +66,21 @@ class _Day:
     """The lines of an App's day, with the names of each caller."""
 
     def __init__(self, lines: Mapping[Cell, _Line]) -> None:
-        self._lines, self._names, self._own = len(lines), set[str](), dict[Cell, set[str]]()
+        self._lines, self._names = len(lines), set[str]()
+        self._places = {key[3:]: key for key in lines}
+        self._own: dict[Cell, set[str]] = {caller: set() for caller in self._places}
         for key, line in lines.items():
-            self._own.setdefault(key[3:], set()).update(line.fields)
+            self._own[key[3:]].update(line.fields)
             self._names.update(line.fields)
 
     def place(self, key: Cell) -> Cell:
-        """Returns the key of a new line, which is that of the others if there are too many."""
-        if self._lines >= LINES_MOST:
+        """Returns the key under which runs count whose line is new. A deploy must not use up the lines of callers that come later."""
+        known = self._places.get(key[3:])
+        if known is None and len(self._places) >= CALLERS_MOST:
             return (*key[:2], *OTHERS)
-        self._lines += 1
+        if known is not None and self._lines >= LINES_MOST:
+            return known
+        self._lines, self._places[key[3:]] = self._lines + 1, key
         return key
 
     def takes(self, caller: Cell, name: str) -> bool:

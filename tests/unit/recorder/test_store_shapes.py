@@ -220,7 +220,7 @@ def test_the_next_day_has_room_again(store: Store) -> None:
 
 
 def test_callers_beyond_the_limit_are_counted_together(store: Store) -> None:
-    most = shapes.LINES_MOST
+    most = shapes.CALLERS_MOST
     store.write([batch(*(run(number, key=f"key{number:04}") for number in range(most - 1)))])
     store.write([batch(*(run(5000 + number, key=f"late{number}") for number in range(3)))])
     store.write([batch(run(6000, {"question": "array"}, "later"), run(6001, key="key0000"))])
@@ -229,6 +229,21 @@ def test_callers_beyond_the_limit_are_counted_together(store: Store) -> None:
     assert len(found) == most + 1
     assert (found[MORE, ""].runs, found[MORE, ""].fields) == (3, {"question": {"string": 2, "array": 1}})
     assert (found["late0", ""].runs, found["key0000", ""].runs) == (1, 2)
+
+
+def test_deploys_use_up_no_line_of_a_caller(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row of a caller has a line of its own while there are few. Then only a new caller gets one."""
+    monkeypatch.setattr(shapes, "LINES_MOST", 3)
+    rows = [a_row(sequence, pins="a" * 16, app_uid=APP) for sequence in range(1, 4)]
+    store.put_rows(rows)
+    since = rows[0].began // SECOND // 86_400 * 86_400
+    for row in rows:
+        for number, key in enumerate(("web", "bot")):
+            store.write([batch(run(10 * row.sequence + number, key=key, started_at=row.began + 20 * SECOND))])
+    store.write([batch(run(99, key="new", started_at=rows[-1].began + 30 * SECOND))])
+
+    assert lines(store) == 4
+    assert {caller: each.runs for caller, each in shapes_of(store, since=since).items()} == {("web", ""): 3, ("bot", ""): 3, ("new", ""): 1}
 
 
 def test_names_of_any_characters_are_counted(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from dynamiq_recorder.journal.outbox import Recorder as Address
+from dynamiq_runtime.records import bytes_of
+from dynamiq_runtime.shapes import shape_of
 from tests.support.background import KEY, Caller, pod, steps_flow
 from tests.support.flows import a_flow
 from tests.support.forms import END, HEAD, TYPE, part
@@ -73,6 +76,17 @@ def test_long_names_are_cut(served: Served, recorder: Recorder) -> None:
     given: dict[str, Any] = {"a" * 64: 1, "b" * 65: 1, "c" * 500_000: "x", "…": 1}
     assert served.run(given).status == 200
     assert shapes(recorder, 1) == [{"a" * 64: "number", "b" * 63 + "…": "number", "c" * 63 + "…": "string", "…": "number"}]
+
+
+@pytest.mark.parametrize("name", ["field_of_an_input", "f" * 64])
+def test_the_memory_of_shapes_that_wait_is_counted(name: str) -> None:
+    text = json.dumps({f"{name}{number}"[-64:]: 1 for number in range(8)})
+    tracemalloc.start()
+    waiting = [shape_of(json.loads(text)) for _ in range(1_000)]
+    used = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    counted = len(waiting) * (bytes_of(0, (), waiting[0], 0) - bytes_of(0, (), None, 0))
+    assert 0.7 < counted / used < 1.4
 
 
 def test_files_and_fields_that_a_flow_finds_in_its_input_belong_to_it(tmp_path: Path, recorder: Recorder) -> None:
