@@ -135,7 +135,8 @@ class Judgement:
         """Returns the judgement by the recorder's shapes; without them it stays unknown, for the reason `why`."""
         if shapes is None:
             return Judgement(self.changes, why or AWAY)
-        if (unknown := _why_unknown(shapes)) is not None and not shapes.runs:
+        unknown = _why_unknown(shapes)
+        if unknown is not None and not (shapes.enabled and shapes.runs):
             return Judgement(self.changes, unknown, shapes.days)
         return Judgement(tuple(_counted(each.change, shapes) for each in self.changes), unknown, shapes.days)
 

@@ -1,44 +1,78 @@
-"""Stub until the branch `contract` is merged."""
+"""Tells what a flow reads of a run's input, and what it answers: its contract. It is a pure function of the flow's text.
+
+Both engines give every node the run's whole input, do not enforce the Input node's schema, and select None by a path that is missing.
+Whatever cannot be told is named, and never left out.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from dynamiq_operator.model.base import Digest, Part
+from dynamiq_operator.model.contract_nodes import Found, Nodes
+from dynamiq_operator.model.contract_paths import Use
+from dynamiq_operator.model.flow_check import nodes_of
+from dynamiq_operator.model.flows import FlowError, as_json
+
+NAME_MOST, NAMES_MOST, NODES_MOST, UNTOLD_MOST = 64, 128, 400, 64
+MARKS = ("\n", ",", ": ", "- ")
+MARKS_MOST, BYTES_MOST = 9_000, 200_000
+"""Marks between the values of a YAML text, and characters of it, that are parsed: larger ones take longer than a preview has time."""
+TYPES = frozenset({"string", "number", "boolean", "object", "array", "null"})
+_WORDS = {"integer": "number", "str": "string", "int": "number", "float": "number", "bool": "boolean", "dict": "object", "list": "array"}
+
+Name = Annotated[str, Field(max_length=NAME_MOST)]
+Names = Annotated[tuple[Name, ...], Field(max_length=NAMES_MOST)]
+Type = Annotated[str | None, Field(max_length=16, description="Its JSON type. Left out: unknown.")]
 
 
 class DeclaredField(Part):
-    name: Annotated[str, Field(max_length=64)]
-    type: Annotated[str | None, Field(max_length=16)] = None
-    required: bool = False
+    """A field of the Input node's schema, which no engine enforces."""
+
+    name: Annotated[str, Field(max_length=NAME_MOST, description="Its name.")]
+    type: Type = None
+    required: Annotated[bool, Field(description="True if the schema requires it.")] = False
 
 
 class AnsweredField(Part):
-    name: Annotated[str, Field(max_length=64)]
-    type: Annotated[str | None, Field(max_length=16)] = None
+    """A field of the Output node's answer."""
+
+    name: Annotated[str, Field(max_length=NAME_MOST, description="Its name.")]
+    type: Type = None
 
 
 class UntoldNode(Part):
-    node: Annotated[str, Field(max_length=64)]
-    digest: Digest
+    """A node of which it cannot be told what it reads."""
+
+    node: Annotated[str, Field(max_length=NAME_MOST, description="Its name; empty for the whole flow.")]
+    digest: Annotated[Digest, Field(description="SHA-256 of its JSON: the same node reads the same.")]
 
 
 class Contract(Part):
-    """Fields."""
+    """The top-level fields of a run's input that a flow reads, and those that it answers."""
 
-    reads: tuple[str, ...] = ()
-    needs: tuple[str, ...] = ()
-    defaults: tuple[str, ...] = ()
-    declares: tuple[DeclaredField, ...] = ()
-    answers: tuple[AnsweredField, ...] | None = None
-    untold: tuple[UntoldNode, ...] = ()
+    reads: Annotated[Names, Field(description="Fields that it reads without a default.")] = ()
+    needs: Annotated[Names, Field(description="Those of them without which a run fails.")] = ()
+    defaults: Annotated[Names, Field(description="Fields that it reads with a default.")] = ()
+    declares: Annotated[tuple[DeclaredField, ...], Field(max_length=NAMES_MOST, description="Fields of the Input node's schema.")] = ()
+    answers: Annotated[
+        tuple[AnsweredField, ...] | None, Field(max_length=NAMES_MOST, description="Fields of the answer. Left out: cannot be told.")
+    ] = None
+    untold: Annotated[
+        tuple[UntoldNode, ...], Field(max_length=UNTOLD_MOST, description="Nodes of which it cannot be told what they read.")
+    ] = ()
 
 
 class ChangeKind(StrEnum):
+    """What differs between two contracts."""
+
     FAILS = "Fails"
     READS = "Reads"
     DECLARED = "Declared"
@@ -49,6 +83,11 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True)
 class ContractChange:
+    """One difference. `name`: of a field; of CANNOT_TELL the node's, empty for the whole flow.
+
+    `type`: of DECLARED the type that it must have now; of ANSWERS the new one, None if the field is gone. `is_required`: it is required now.
+    """
+
     kind: ChangeKind
     name: str
     type: str | None = None
@@ -56,8 +95,119 @@ class ContractChange:
 
 
 def contract_of(text: str) -> Contract:
-    return Contract()
+    """Returns the contract of a flow. It raises nothing: a text that is no flow, or too large, is told as untold."""
+    try:
+        nodes, prompts = _parsed(text)
+        return _contract(Nodes(nodes, prompts))
+    except (FlowError, ValueError, TypeError, AttributeError, KeyError, RecursionError, MemoryError):
+        return Contract(untold=(UntoldNode(node="", digest=_digest(text)),))
 
 
 def changes(live: Contract, new: Contract) -> tuple[ContractChange, ...]:
-    return ()
+    """Returns the differences that may matter to callers, then what is read no more. Each kind is in order of names."""
+    fails = set(new.needs) - set(live.needs)
+    reads = set(new.reads) - set(live.reads) - fails
+    known = {each.digest for each in live.untold}
+    untold = list(dict.fromkeys(each.node for each in new.untold if each.digest not in known))
+    if live.answers is not None and new.answers is None and "" not in untold:
+        untold.append("output")
+    gone = {*live.reads, *live.defaults} - {*new.reads, *new.defaults}
+    return (
+        *(ContractChange(ChangeKind.FAILS, name) for name in sorted(fails)),
+        *(ContractChange(ChangeKind.READS, name) for name in sorted(reads)),
+        *_declared(live, new),
+        *_answered(live, new),
+        *(ContractChange(ChangeKind.CANNOT_TELL, name) for name in untold),
+        # While something cannot be told, it cannot be told either that a field is read no more.
+        *(ContractChange(ChangeKind.NOTE, name) for name in sorted(gone) if not new.untold),
+    )
+
+
+def _declared(live: Contract, new: Contract) -> Iterator[ContractChange]:
+    before = {each.name: each for each in live.declares}
+    for each in sorted(new.declares, key=lambda declared: declared.name):
+        was = before.get(each.name)
+        if each.required and not (was is not None and was.required):
+            yield ContractChange(ChangeKind.DECLARED, each.name, is_required=True)
+        if was is not None and each.type is not None and was.type is not None and each.type != was.type:
+            yield ContractChange(ChangeKind.DECLARED, each.name, each.type)
+
+
+def _answered(live: Contract, new: Contract) -> Iterator[ContractChange]:
+    if live.answers is None or new.answers is None:
+        return
+    after = {each.name: each for each in new.answers}
+    for each in sorted(live.answers, key=lambda answered: answered.name):
+        now = after.get(each.name)
+        if now is None:
+            yield ContractChange(ChangeKind.ANSWERS, each.name)
+        elif each.type is not None and now.type is not None and each.type != now.type:
+            yield ContractChange(ChangeKind.ANSWERS, each.name, now.type)
+
+
+def _parsed(text: str) -> tuple[dict[str, Any], Any]:
+    """Returns the nodes of the flow, and its prompts by name. Raises FlowError."""
+    is_json = text.lstrip(" \t\r\n").startswith("{")
+    if is_json and len(text) > BYTES_MOST:
+        data = json.loads(text)  # as YAML, which may begin with a bracket, too, it would take too long
+    elif len(text) > BYTES_MOST or sum(map(text.count, MARKS)) > MARKS_MOST:
+        raise FlowError("the flow is too large to be told")
+    else:
+        data = json.loads(as_json(text))
+    return nodes_of(data), data.get("prompts")
+
+
+def _contract(nodes: Nodes) -> Contract:
+    found = Found()
+    untold: list[UntoldNode] = []
+    for place, (node_id, spec) in enumerate(nodes.specs.items()):
+        if place >= NODES_MOST:
+            untold.append(UntoldNode(node="", digest=_digest(list(nodes.specs))))
+            break
+        if not nodes.read(node_id, found):
+            untold.append(_untold(node_id, spec))
+    declared, answered = nodes.declared(), nodes.answered()
+    names = [*found.uses, *(name for name, *_ in declared), *(name for name, _ in answered or ())]
+    most = max(len(found.uses), len(declared), len(answered or ()))
+    if most > NAMES_MOST or not all(map(_is_storable, names)):
+        untold.append(UntoldNode(node="", digest=_digest(sorted(found.uses))))
+    if len(untold) > UNTOLD_MOST:
+        untold = [*untold[: UNTOLD_MOST - 1], UntoldNode(node="", digest=_digest([each.digest for each in untold]))]
+    return Contract(
+        reads=_names(name for name, use in found.uses.items() if use is not Use.DEFAULT),
+        needs=_names(name for name, use in found.uses.items() if use is Use.NEEDS),
+        defaults=_names(name for name, use in found.uses.items() if use is Use.DEFAULT),
+        declares=tuple(
+            DeclaredField(name=name, type=_type(kind), required=is_required) for name, kind, is_required in declared if _is_storable(name)
+        )[:NAMES_MOST],
+        answers=None
+        if answered is None
+        else tuple(AnsweredField(name=name, type=kind) for name, kind in answered if _is_storable(name))[:NAMES_MOST],
+        untold=tuple(untold),
+    )
+
+
+def _is_storable(name: str) -> bool:
+    """Returns True for a name that a row can pin: it is short, and has no half of a surrogate pair."""
+    return len(name) <= NAME_MOST and not any("\ud800" <= each <= "\udfff" or each == "\0" for each in name)
+
+
+def _names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(name for name in names if _is_storable(name))[:NAMES_MOST])
+
+
+def _type(kind: object) -> str | None:
+    word = kind.strip().lower() if isinstance(kind, str) else ""
+    word = _WORDS.get(word.partition("[")[0], word)
+    return word if word in TYPES else None
+
+
+def _untold(node_id: str, spec: Any) -> UntoldNode:
+    name = str(spec.get("name") or node_id) if isinstance(spec, dict) else node_id
+    name = name.encode("utf-8", "replace").decode()  # a half of a surrogate pair can be stored nowhere
+    return UntoldNode(node=name if len(name) <= NAME_MOST else f"{name[: NAME_MOST - 1]}…", digest=_digest(spec))
+
+
+def _digest(value: Any) -> str:
+    data = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    return f"sha256:{hashlib.sha256(data.encode('utf-8', 'replace')).hexdigest()}"

@@ -45,7 +45,7 @@ class FlowCheck:
 def check_flow(text: str) -> FlowCheck:
     """Checks the text of a flow, YAML or JSON, in the SDK's form or the API's."""
     try:
-        nodes = _nodes(json.loads(as_json(text)))
+        nodes = nodes_of(json.loads(as_json(text)))
     except FlowError as error:
         return FlowCheck((str(error),))
     problems = [(is_error, sentence) for node_id, spec in nodes.items() for is_error, sentence in _of_node(node_id, spec, nodes)]
@@ -53,7 +53,7 @@ def check_flow(text: str) -> FlowCheck:
     return FlowCheck(errors or _circles(nodes), tuple(sentence for is_error, sentence in problems if not is_error))
 
 
-def _nodes(data: Any) -> dict[str, Any]:
+def nodes_of(data: Any) -> dict[str, Any]:
     """Returns the nodes of the one workflow, by id. Raises FlowError."""
     entries = data.get("nodes")
     if not isinstance(entries, (dict, list)) or not entries:

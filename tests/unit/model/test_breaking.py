@@ -98,7 +98,9 @@ def test_runs_without_a_shape_make_a_clean_count_unknown_if_they_are_many() -> N
 def test_runs_with_more_fields_than_are_recorded_are_unknown_and_not_missing() -> None:
     judgement = judged(LIVE, ASKS).counted(shapes(caller(10, key="web", others=10)))
     assert judgement.result is Compatibility.UNKNOWN
-    assert judgement.lines("v3") == ["v3 reads `question`: all of the last 10 runs (7 days) sent it; 10 runs had more fields than are recorded"]
+    assert judgement.lines("v3") == [
+        "v3 reads `question`: all of the last 10 runs (7 days) sent it; 10 runs had more fields than are recorded"
+    ]
 
 
 def test_a_node_that_cannot_be_told_is_never_compatible() -> None:

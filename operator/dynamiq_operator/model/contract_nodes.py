@@ -1,0 +1,310 @@
+"""Finds what the nodes of a flow read of the run's input, through transformers and the results of nodes that pass their input on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from dynamiq_operator.model import contract_python as python
+from dynamiq_operator.model.contract_paths import Steps, Use, selected, steps_of, variables
+
+HOPS_MOST = 40
+CODE_OF_ALL = 64 * 1024
+"""Characters of code of a flow that are read."""
+LLMS, AGENT = "dynamiq.nodes.llms.", "Agent"
+PASSES = frozenset({"Input", "Output", "Pass"})
+PASSING = PASSES | {"Delay"}
+"""Nodes whose output is what they take."""
+PYTHON = frozenset({"Python", "PythonMonty"})
+OF_AGENTS = ("images", "videos", "files", "user_id", "session_id", "metadata", "tool_params")
+_READS, _DEFAULT = (Use.READS, Use.READS), (Use.DEFAULT, Use.DEFAULT)
+
+
+class _Whole(Exception):  # noqa: N818 - an outcome
+    """A node reads the whole input, or a part of it that cannot be told."""
+
+
+@dataclass
+class Found:
+    """The fields of the run's input that are read, each with its strongest use."""
+
+    uses: dict[str, Use] = field(default_factory=dict)
+
+    def add(self, name: str, use: Use) -> None:
+        self.uses[name] = max(use, self.uses.get(name, Use.DEFAULT))
+
+
+class Nodes:
+    """The nodes of a flow by id. `prompts`: those of the flow's text, by name."""
+
+    def __init__(self, specs: Mapping[str, Any], prompts: Any) -> None:
+        self.specs = specs
+        self._prompts = prompts if isinstance(prompts, dict) else {}
+        self._conditional: dict[str, bool] = {}
+        self._code = CODE_OF_ALL
+
+    def read(self, node_id: str, found: Found) -> bool:
+        """Adds the fields that a node reads. Returns False if that cannot be told; what is known of it is added anyway."""
+        spec = self.specs[node_id]
+        if not isinstance(spec, dict):
+            return False
+        own, is_told = Found(), True
+        try:
+            uses = self._uses(spec)
+            if uses is None:
+                self._all_selected(spec, own)
+            else:
+                for path, both in uses.items():
+                    self._taken(node_id, path, both, own)
+        except _Whole:
+            is_told = False
+        most = Use.READS if self._is_conditional(node_id) or _returns(spec) else Use.NEEDS
+        for name, use in own.uses.items():
+            found.add(name, min(use, most))
+        return is_told
+
+    def declared(self) -> list[tuple[str, Any, bool]]:
+        """Returns the fields of Input nodes' schemas: name, type, and whether they are required."""
+        return [each for spec in self.specs.values() if _kind(spec) == "Input" for each in _declared(spec)]
+
+    def answered(self) -> list[tuple[str, str | None]] | None:
+        """Returns the fields of the answer with their types; None if that cannot be told."""
+        outputs = [spec for spec in self.specs.values() if _kind(spec) == "Output"]
+        selectors = [_selector(spec, "output_transformer") or _selector(spec, "input_transformer") for spec in outputs]
+        if len(outputs) != 1 or not selectors[0]:
+            return None
+        return [(str(key), _literal(value)) for key, value in selectors[0].items()]
+
+    def _uses(self, spec: dict[str, Any]) -> python.Uses | None:
+        """Returns what a node reads of its input, by path; None for all that it selects. Raises _Whole."""
+        kind, name = _kind(spec), str(spec.get("type"))
+        if kind in PASSES:
+            return None if _selector(spec, "input_transformer") or _path(spec, "input_transformer") else {}
+        if kind in PYTHON:
+            return self._python(spec)
+        if name.startswith(LLMS):
+            return {path: self._of_template(path, _READS[1]) for path in self._prompt(spec)}
+        if name == f"dynamiq.nodes.agents.{AGENT}" or name == f"dynamiq.nodes.agents.agent.{AGENT}":
+            return self._agent(spec)
+        if kind == "Choice":
+            return dict.fromkeys(_conditions(spec), _READS)
+        if kind == "Map":
+            return {("input",): (Use.NEEDS, Use.NEEDS)}
+        if kind == "HumanFeedbackTool":
+            return dict.fromkeys(_templates([spec.get("msg_template") or "{{input}}"]), _READS) | {("action",): _DEFAULT}
+        if kind == "Delay":
+            return {("until",): _DEFAULT, ("duration_seconds",): _DEFAULT}
+        if _selector(spec, "input_transformer"):
+            return None
+        raise _Whole
+
+    def _python(self, spec: dict[str, Any]) -> python.Uses | None:
+        code = spec.get("code")
+        self._code -= len(code) if isinstance(code, str) else 0
+        uses = python.keys_of(code, as_parameters=spec.get("use_multiple_params") is True) if self._code >= 0 else None
+        if uses is None and not _selector(spec, "input_transformer"):
+            raise _Whole
+        return uses
+
+    def _agent(self, spec: dict[str, Any]) -> python.Uses:
+        message = spec.get("input_message")
+        texts = [spec.get("role") or "", *(_texts(message) if message is not None else ())]
+        uses: python.Uses = {path: self._of_template(path, Use.NEEDS) for path in _templates(texts)}
+        if message is None:
+            uses.setdefault(("input",), (Use.READS, Use.NEEDS))
+        return {(name,): _DEFAULT for name in OF_AGENTS} | uses
+
+    def _of_template(self, path: Steps, null: Use) -> tuple[Use, Use]:
+        # A variable has to be there, but an attribute that it lacks is empty.
+        return (Use.READS if path[0] in self.specs else Use.NEEDS), null
+
+    def _prompt(self, spec: dict[str, Any]) -> set[Steps]:
+        prompt = spec.get("prompt")
+        prompt = self._prompts.get(prompt) if isinstance(prompt, str) else prompt
+        messages = prompt.get("messages") if isinstance(prompt, dict) else None
+        if not isinstance(messages, list):
+            raise _Whole
+        return _templates([text for each in messages for text in _texts(each)])
+
+    def _taken(self, node_id: str, path: Steps, uses: tuple[Use, Use], found: Found, hops: int = 0) -> None:
+        """Adds the fields behind a path of what a node takes. Raises _Whole."""
+        spec = self.specs[node_id]
+        missing, null = uses
+        constants = spec.get("input_mapping")
+        if path and isinstance(constants, dict) and path[0] in constants:
+            return
+        prefix, selector = _path(spec, "input_transformer"), _selector(spec, "input_transformer")
+        if selector:
+            for key, text in selector.items():
+                if not path or key == path[0]:
+                    for steps, use in _required(selected(text)):
+                        self._resolve((*prefix, *steps), Use.DEFAULT if use is Use.DEFAULT else null, found, hops)
+        elif path or prefix:
+            self._resolve((*prefix, *path), missing, found, hops)
+        else:
+            raise _Whole
+
+    def _all_selected(self, spec: dict[str, Any], found: Found) -> None:
+        prefix, selector = _path(spec, "input_transformer"), _selector(spec, "input_transformer")
+        for text in selector.values():
+            for steps, use in _required(selected(text)):
+                self._resolve((*prefix, *steps), use, found, 0)
+        if prefix and not selector:
+            self._resolve(prefix, Use.READS, found, 0)
+
+    def _resolve(self, path: Steps, use: Use, found: Found, hops: int) -> None:
+        """Adds the field of the run's input that a path begins with, also through the result of a node that passes it on."""
+        if not path or path[0] is None or hops > HOPS_MOST:
+            raise _Whole
+        head = path[0]
+        if head not in self.specs:
+            found.add(head, use)
+            return
+        spec = self.specs[head]
+        if _kind(spec) not in PASSING:
+            return  # the result of a node, which reads by itself
+        if len(path) < 2 or path[1] is None:
+            raise _Whole
+        if path[1] not in ("output", "input"):
+            return
+        rest = path[2:]
+        after, selector = _path(spec, "output_transformer"), _selector(spec, "output_transformer")
+        if path[1] == "input" or not (after or selector):
+            self._taken(head, rest, (use, min(use, Use.READS)), found, hops + 1)
+        elif not selector:
+            self._taken(head, (*after, *rest), (use, min(use, Use.READS)), found, hops + 1)
+        else:
+            for key, text in selector.items():
+                if not rest or key == rest[0]:
+                    for steps, of in _required(selected(text)):
+                        both = (min(use, of), min(use, of, Use.READS))
+                        self._taken(head, (*after, *steps), both, found, hops + 1)
+
+    def _is_conditional(self, node_id: str, hops: int = 0) -> bool:
+        """Returns True if a node may be skipped in a run that succeeds."""
+        if hops > HOPS_MOST:
+            return True
+        if node_id not in self._conditional:
+            self._conditional[node_id] = True  # of a circle, which no engine runs
+            spec = self.specs.get(node_id)
+            depends = spec.get("depends") if isinstance(spec, dict) else None
+            every = [each for each in depends if isinstance(each, dict)] if isinstance(depends, list) else []
+            self._conditional[node_id] = any(
+                each.get("option") or each.get("condition") or each.get("trigger") not in (None, "success") for each in every
+            ) or any(self._is_conditional(str(each.get("node")), hops + 1) for each in every)
+        return self._conditional[node_id]
+
+
+def _required(paths: list[tuple[Steps, Use]] | None) -> list[tuple[Steps, Use]]:
+    if paths is None:
+        raise _Whole
+    return paths
+
+
+def _kind(spec: Any) -> str:
+    name = spec.get("type") if isinstance(spec, dict) else None
+    return name.rpartition(".")[2] if isinstance(name, str) and name.startswith("dynamiq.nodes.") else ""
+
+
+def _returns(spec: Mapping[str, Any]) -> bool:
+    handling = spec.get("error_handling")
+    return isinstance(handling, dict) and handling.get("behavior") == "return"
+
+
+def _selector(spec: Mapping[str, Any], key: str) -> dict[str, Any]:
+    transformer = spec.get(key)
+    selector = transformer.get("selector") if isinstance(transformer, dict) else None
+    return selector if isinstance(selector, dict) else {}
+
+
+def _path(spec: Mapping[str, Any], key: str) -> Steps:
+    """Returns the path of a transformer; empty without one. Raises _Whole."""
+    transformer = spec.get(key)
+    path = transformer.get("path") if isinstance(transformer, dict) else None
+    if not isinstance(path, str) or not path.strip():
+        return ()
+    if (steps := steps_of(path)) is None:
+        raise _Whole
+    return steps
+
+
+def _declared(spec: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
+    schema = spec.get("schema") or spec.get("json_schema")
+    properties = schema.get("properties") if isinstance(schema, dict) else None
+    required = schema.get("required") if isinstance(schema, dict) else None
+    for name, each in properties.items() if isinstance(properties, dict) else ():
+        of = each if isinstance(each, dict) else {}
+        yield name, of.get("type"), of.get("required") is True or (isinstance(required, list) and name in required)
+
+
+def _literal(value: Any) -> str | None:
+    """Returns the type of a selector's value that is itself; None for a path."""
+    if isinstance(value, str):
+        return "string" if selected(value) == [] else None
+    return None
+
+
+def _templates(texts: list[Any]) -> set[Steps]:
+    found: set[Steps] = set()
+    for text in texts:
+        names = variables(text) if isinstance(text, str) else None
+        if names is None:
+            raise _Whole
+        found |= names
+    return found
+
+
+def _texts(message: Any) -> list[Any]:
+    """Returns the templates of a message of a prompt. Raises _Whole."""
+    if not isinstance(message, dict):
+        raise _Whole
+    if message.get("static") is True:
+        return []
+    content = message.get("content")
+    if isinstance(content, str):
+        return [content]
+    if not isinstance(content, list):
+        raise _Whole
+    texts = []
+    for part in content:
+        if not isinstance(part, dict):
+            raise _Whole
+        image, file = part.get("image_url"), part.get("file")
+        texts.append(
+            part.get("text")
+            or (image.get("url") if isinstance(image, dict) else None)
+            or (file.get("file_data") if isinstance(file, dict) else None)
+        )
+    return texts
+
+
+def _conditions(spec: Mapping[str, Any]) -> set[Steps]:
+    """Returns the paths that the conditions of a Choice read. Raises _Whole."""
+    options = spec.get("options")
+    found: set[Steps] = set()
+    for option in options if isinstance(options, list) else ():
+        condition = option.get("condition") if isinstance(option, dict) else None
+        if condition is not None:
+            _condition(condition, (), found, 0)
+    return found
+
+
+def _condition(condition: Any, prefix: Steps, found: set[Steps], hops: int) -> None:
+    if not isinstance(condition, dict) or hops > HOPS_MOST:
+        raise _Whole
+    variable, operands = condition.get("variable"), condition.get("operands")
+    steps: Steps | None = () if variable in (None, "") else steps_of(variable) if isinstance(variable, str) else None
+    if steps is None:
+        raise _Whole
+    path = (*prefix, *steps)
+    if isinstance(operands, list) and operands:
+        for each in operands:
+            _condition(each, path, found, hops + 1)
+    else:
+        found.add(path)
+    value = condition.get("value")
+    if isinstance(value, str) and value.startswith(("$.", "$[")):
+        if (other := steps_of(value)) is None:
+            raise _Whole
+        found.add((*prefix, *other))

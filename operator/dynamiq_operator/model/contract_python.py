@@ -1,0 +1,265 @@
+"""Finds the keys that the code of a Python node reads of its input, by its syntax tree. It runs no code."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from dynamiq_operator.model.contract_paths import Steps, Use
+
+CODE_MOST = 32 * 1024
+"""Characters of code that are read."""
+_CAUGHT = frozenset({"Exception", "BaseException", "KeyError", "LookupError"})
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+Uses = dict[Steps, tuple[Use, Use]]
+"""Paths in a node's input, each with its use if it is missing, and if it is null."""
+
+
+def keys_of(code: object, *, as_parameters: bool) -> Uses | None:
+    """Returns the keys that `run` reads. None: that cannot be told. `as_parameters`: it gets each key as a parameter."""
+    if not isinstance(code, str) or len(code) > CODE_MOST:
+        return None
+    try:
+        tree = ast.parse(code)
+        runs = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef) and each.name == "run"]
+        if len(runs) != 1 or runs[0] not in tree.body or runs[0].decorator_list:
+            return None
+        return _parameters(runs[0]) if as_parameters else _read(runs[0])
+    except (SyntaxError, ValueError, RecursionError, MemoryError, _Untold):
+        return None
+
+
+class _Untold(Exception):  # noqa: N818 - an outcome
+    """The input is used as a whole, or by keys that only a run knows."""
+
+
+def _parameters(run: ast.FunctionDef) -> Uses:
+    args = run.args
+    if args.vararg is not None or args.posonlyargs:
+        raise _Untold
+    if args.kwarg is not None and any(isinstance(each, ast.Name) and each.id == args.kwarg.arg for each in ast.walk(run)):
+        raise _Untold
+    first = len(args.args) - len(args.defaults)
+    defaults: list[ast.expr | None] = [None] * first + list(args.defaults) + list(args.kw_defaults)
+    uses: Uses = {}
+    tested = _tested(run)
+    for each, default in zip([*args.args, *args.kwonlyargs], defaults, strict=True):
+        null = Use.DEFAULT if each.arg in tested else Use.READS
+        uses[(each.arg,)] = (Use.NEEDS if default is None else Use.DEFAULT, null)
+    return uses
+
+
+def _read(run: ast.FunctionDef) -> Uses:
+    args = run.args
+    if len(args.args) + len(args.posonlyargs) != 1 or args.vararg or args.kwonlyargs or args.kwarg:
+        raise _Untold
+    reader = _Reader((args.posonlyargs or args.args)[0].arg, _tested(run), _aliases(run))
+    reader.block(run.body)
+    return {path: uses for path, uses in reader.uses.items() if path[0] not in reader.written}
+
+
+def _tested(run: ast.FunctionDef) -> frozenset[str]:
+    """Returns the names whose value is tested: in conditions, beside `or`, and against None."""
+    found: set[str] = set()
+    for node in ast.walk(run):
+        match node:
+            case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
+                found |= {each.id for each in ast.walk(test) if isinstance(each, ast.Name)}
+            case ast.BoolOp(values=values):
+                found |= {name for each in values for name in _plain(each)}
+            case ast.Compare(left=left, ops=[ast.Is() | ast.IsNot()]):
+                found |= _plain(left)
+    return frozenset(found)
+
+
+def _plain(node: ast.expr) -> set[str]:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        node = node.operand
+    return {node.id} if isinstance(node, ast.Name) else set()
+
+
+def _aliases(run: ast.FunctionDef) -> dict[str, ast.expr]:
+    """Returns the names that are assigned once, with what they stand for."""
+    stored = [each.id for each in ast.walk(run) if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)]
+    return {
+        each.targets[0].id: each.value
+        for each in ast.walk(run)
+        if isinstance(each, ast.Assign)
+        and len(each.targets) == 1
+        and isinstance(each.targets[0], ast.Name)
+        and stored.count(each.targets[0].id) == 1
+    }
+
+
+@dataclass
+class _Reader:
+    """The walk through a function.
+
+    `depth`: of branches; at 0 what is read is read in each run. `caught`: of `try` that catches KeyError. `tests`: of conditions.
+    """
+
+    name: str
+    tested: frozenset[str]
+    aliases: dict[str, ast.expr]
+    uses: Uses = field(default_factory=dict)
+    written: set[str] = field(default_factory=set)
+    depth: int = 0
+    caught: int = 0
+    tests: int = 0
+    guarded: set[str] = field(default_factory=set)
+    """Keys whose presence is tested: what is read of them is read where they are there."""
+
+    def block(self, statements: list[ast.stmt]) -> None:
+        before = self.depth
+        for statement in statements:
+            self.visit(statement)
+            if any(isinstance(each, ast.Return | ast.Raise | ast.Break | ast.Continue) for each in ast.walk(statement)):
+                self.depth += 1  # what follows may not be reached
+        self.depth = before
+
+    def visit(self, node: ast.AST) -> None:
+        if isinstance(node, ast.expr) and (path := self._path(node)) is not None:
+            self._use(node, *path)
+            return
+        match node:
+            case ast.Name(id=self.name):
+                raise _Untold
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in self.aliases and self._is_whole(value):
+                return  # another name of the input
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in self.tested and (found := self._path(value)) is not None:
+                steps, uses = found
+                self._use(value, steps, (uses[0] if uses[0] is Use.NEEDS else Use.DEFAULT, Use.DEFAULT))
+            case ast.Compare(left=ast.Constant(value=str() as key), ops=[ast.In() | ast.NotIn()], comparators=[whole]) if self._is_whole(
+                whole
+            ):
+                self._note((key,), (Use.DEFAULT, Use.READS), is_test=True)
+            case ast.If() | ast.While() | ast.For() | ast.AsyncFor() | ast.Match() | ast.IfExp():
+                self._branch(node)
+            case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=final):
+                catches = any(_catches(each) for each in handlers)
+                self.caught += catches
+                self._nested(body)
+                self.caught -= catches
+                self._nested([each for handler in handlers for each in handler.body])
+                self._nested([*orelse, *final])
+            case ast.BoolOp(op=op, values=values):
+                self._either(op, values)
+            case (
+                ast.Lambda()
+                | ast.FunctionDef()
+                | ast.AsyncFunctionDef()
+                | ast.ListComp()
+                | ast.SetComp()
+                | ast.DictComp()
+                | ast.GeneratorExp()
+            ):
+                self._inner(node)
+            case _:
+                for child in ast.iter_child_nodes(node):
+                    self.visit(child)
+
+    def _branch(self, node: ast.AST) -> None:
+        """Visits what decides, which each run reads, and then what some runs read."""
+        for name, value in ast.iter_fields(node):
+            if name in ("test", "iter", "subject"):
+                self.tests += name == "test"
+                self.visit(value)
+                self.tests -= name == "test"
+            elif name in ("body", "orelse") and isinstance(value, list):
+                self._nested(value)
+            else:
+                for child in value if isinstance(value, list) else [value]:
+                    if isinstance(child, ast.AST):
+                        self.depth += 1
+                        self.visit(child)
+                        self.depth -= 1
+
+    def _nested(self, statements: list[ast.stmt]) -> None:
+        self.depth += 1
+        self.block(statements)
+        self.depth -= 1
+
+    def _inner(self, node: ast.AST) -> None:
+        own = [each.arg for each in ast.walk(node) if isinstance(each, ast.arg)]
+        own += [each.id for each in ast.walk(node) if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
+        if self.name in own:
+            raise _Untold
+        self.depth += 1
+        for child in ast.iter_child_nodes(node):
+            self.visit(child)
+        self.depth -= 1
+
+    def _either(self, op: ast.boolop, values: list[ast.expr]) -> None:
+        """Visits `a or b`: a key that is got before the last is read with a default."""
+        for place, value in enumerate(values):
+            found = self._path(value)
+            if found is not None and isinstance(op, ast.Or) and place < len(values) - 1:
+                steps, uses = found
+                self._use(value, steps, (uses[0] if uses[0] is Use.NEEDS else Use.DEFAULT, Use.DEFAULT))
+            else:
+                self.visit(value)
+            self.depth += place == 0
+        self.depth -= 1
+
+    def _is_whole(self, node: ast.expr, hops: int = 0) -> bool:
+        if not isinstance(node, ast.Name) or hops > len(self.aliases):
+            return False
+        return node.id == self.name or (node.id in self.aliases and self._is_whole(self.aliases[node.id], hops + 1))
+
+    def _path(self, node: ast.expr) -> tuple[Steps, tuple[Use, Use]] | None:
+        """Returns the path that an expression reads of the input, and its use; None for any other expression."""
+        match node:
+            case ast.Subscript(value=inner, slice=ast.Constant(value=key)):
+                step, uses = (key if isinstance(key, str) else None), (Use.NEEDS, Use.READS)
+            case ast.Call(
+                func=ast.Attribute(value=inner, attr="get" | "pop" as name), args=[ast.Constant(value=str() as step), *more], keywords=[]
+            ):
+                has_default = bool(more) and not (isinstance(more[0], ast.Constant) and more[0].value is None)
+                missing = Use.DEFAULT if has_default else Use.NEEDS if name == "pop" and not more else Use.READS
+                uses = (missing, Use.READS)
+            case _:
+                return None
+        if self._is_whole(inner):
+            return ((step,), uses) if step is not None else None
+        if (outer := self._path(inner)) is None:
+            return None
+        return (*outer[0], step), (uses[0] if outer[1][0] is Use.NEEDS else outer[1][0], outer[1][1])
+
+    def _use(self, node: ast.expr, steps: Steps, uses: tuple[Use, Use]) -> None:
+        if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            if len(steps) == 1 and self.depth == 0 and steps[0] is not None and steps not in self.uses:
+                self.written.add(steps[0])  # later reads are of the code's own value
+            elif len(steps) == 1 and steps not in self.uses:
+                self._note(steps, (Use.READS, Use.READS))
+            return
+        missing, null = uses
+        if missing is Use.NEEDS:
+            missing = Use.DEFAULT if self.caught else Use.READS if self.depth else missing
+        elif self.tests:  # without the key the code goes on as it was meant to
+            missing = null = Use.DEFAULT
+        self._note(steps, (missing, null))
+        for child in self._arguments(node):
+            self.visit(child)
+
+    def _arguments(self, node: ast.expr) -> Iterator[ast.expr]:
+        """Yields the defaults of `get`, which are expressions of their own."""
+        if isinstance(node, ast.Call):
+            yield from node.args[1:]
+
+    def _note(self, steps: Steps, uses: tuple[Use, Use], *, is_test: bool = False) -> None:
+        before = self.uses.get(steps)
+        if before is not None:
+            uses = max(before[0], uses[0]), max(before[1], uses[1])
+        if is_test or steps[0] in self.guarded:
+            self.guarded.add(str(steps[0]))
+            uses = Use.DEFAULT, uses[1]
+        self.uses[steps] = uses
+
+
+def _catches(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(isinstance(each, ast.Name) and each.id in _CAUGHT for each in caught)
