@@ -64,9 +64,9 @@ SAFE = (
     Pair(
         "its role is no template",
         SDK,
-        answered(selector=QUESTION),
-        answered(selector=QUESTION, role="Write {{ language }} as it is.", instructions="Never fill in {{ tone }}."),
-        callers({**ASKED, "language": "en"}, nightly="language"),
+        answered(path="$.start.output"),
+        answered(path="$.start.output", role="Write {{ language }} as it is.", instructions="Never fill in {{ tone }}."),
+        callers({"input": "Where is my order?", "language": "en"}, nightly="language"),
     ),
     Pair(
         "it takes a user and a session, which are optional",
