@@ -1,0 +1,45 @@
+"""Runs both flows of all pairs on what their callers send; run by the interpreter that has the SDK.
+
+It prints JSON: by pair and engine, the outcomes of `live` and of `new`, in the order of the calls. The SDK runs tiny's pairs, too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from dynamiq_runtime.engine import Report, RunFailedError
+from dynamiq_runtime.engine_choice import load_engine
+from dynamiq_runtime.logs import take_over
+from tests.sdk.support import pairs
+from tests.sdk.support.pair_flows import SDK, TINY, Pair
+from tests.support import openai
+
+
+def main() -> None:
+    """Runs all pairs, with a model of our own."""
+    take_over()
+    with openai.serving() as model:
+        os.environ |= {"MODEL_URL": model.url, "MODEL_KEY": openai.KEY}
+        every = pairs.named(pairs.BREAKING) | pairs.named(pairs.SAFE)
+        print(json.dumps({name: _outcomes(pair) for name, pair in every.items()}))
+
+
+def _outcomes(pair: Pair) -> dict[str, Any]:
+    engines = (TINY, SDK) if pair.engine == TINY else (SDK,)
+    return {engine: {"live": _run(engine, pair.live, pair), "new": _run(engine, pair.new, pair)} for engine in engines}
+
+
+def _run(engine: str, flow: str, pair: Pair) -> list[dict[str, Any]]:
+    loaded, outcomes = load_engine(engine, flow, os.environ), []
+    for call in pair.calls:
+        try:
+            outcomes.append({"answer": loaded.execute(call.given, Report())})
+        except RunFailedError as error:
+            outcomes.append({"failed": str(error)})
+    return outcomes
+
+
+if __name__ == "__main__":
+    main()
