@@ -12,7 +12,7 @@ import pytest
 from dynamiq_operator.model.breaking import Compatibility, JudgedChange, Judgement, judged
 from dynamiq_operator.model.contract import ChangeKind, contract_of
 from dynamiq_operator.model.shapes import CallerShapes, Shapes
-from dynamiq_runtime.shapes import shape_of
+from dynamiq_runtime.shapes import shape_of, text_of
 from tests.sdk.support import pairs
 from tests.sdk.support.pair_flows import RUNS, SDK, TINY, Call, Pair
 from tests.support.preloaded import Preloaded
@@ -54,7 +54,7 @@ def judgement(pair: Pair) -> Judgement:
 
 def _shapes(call: Call, fields: tuple[str, ...]) -> CallerShapes:
     """Returns the shapes of a caller's runs, as the recorder counts those that it is asked for."""
-    sent = json.loads(shape_of(call.given))
+    sent = json.loads(text_of(shape_of(call.given)))
     return CallerShapes(call.key, call.trigger, call.runs, 0, {name: {sent[name]: call.runs} for name in fields if name in sent})
 
 

@@ -43,11 +43,17 @@ def run(inputs):
 NEEDS = PASSES_ON.replace('given.get("language", "en"){then}', 'given["language"]')
 
 BREAKING = (
-    Pair("a new key", TINY, said("'en'", **WHOLE), said("inputs['language']", **WHOLE), callers(BOTH, mobile="language")),
     Pair(
-        "a key loses its default, without a transformer",
+        "a check that refuses",
         TINY,
-        said("inputs.get('language', 'en')"),
+        said("'en'", **WHOLE),
+        said("'en'", "if not inputs.get('language'): raise ValueError('no language')", **WHOLE),
+        callers(BOTH, {"web": {"language": None}}, mobile="language"),
+    ),
+    Pair(
+        "a new key, without a transformer",
+        TINY,
+        said("'en'"),
         said("inputs['language']"),
         callers(BOTH, nightly="language", web="language", partner="language"),
     ),
