@@ -10,7 +10,7 @@ export function Callers({ lines }: { lines: CallerLine[] }) {
   if (lines.length === 0) return null;
   return (
     <div class="callers">
-      <strong>Callers</strong>
+      <strong class="small">Callers</strong>
       <ul class="warnings" aria-label="Callers">
         {lines.map((line) => (
           <li key={line.message} class={`small ${CLASSES[line.result]}`}>
