@@ -14,6 +14,7 @@ from tests.support.browser.deploying import Deploying, dialog, previewed, rolled
 from tests.support.browser.keys import choose, painted, tab_to
 from tests.support.browser.pages import ORIGIN, Window, axe
 from tests.support.browser.served import User
+from tests.support.flows import a_flow
 from tests.support.history_stage import HistoryStage
 from tests.support.waiting import eventually
 
@@ -23,6 +24,8 @@ AsSomebody = Callable[..., Window]
 @pytest.fixture(scope="module")
 def deploying(stage: HistoryStage, users: dict[str, User]) -> Deploying:
     made = Deploying.made(stage, "deploying")
+    # It breaks callers of the others by its answer alone: no recorder is there that would count its new field.
+    stage.release("v4", workflow="deploying", text=a_flow("def run(inputs):\n    return inputs['question']\n", answer="reply"))
     users["releaser"] = made.user("releaser", "edit")
     return made
 
@@ -96,13 +99,15 @@ def test_the_previewed_values_are_deployed(opened: AsSomebody, deploying: Deploy
 
 
 def test_a_rollback_takes_two_keys_from_the_history(opened: AsSomebody, deploying: Deploying) -> None:
-    app = deploying.app("back-by-keys", "v1", "v2")
+    app = deploying.app("back-by-keys", "v1", "v4")
     page = opened(f"/console/apps/{app}/history").page
     tab_to(page, page.get_by_role("link", name="Roll back to v1"))
     page.keyboard.press("Enter")
     panel = dialog(page, "Roll back")
     expect(panel.get_by_role("button", name="Roll back to v1 (#1)")).to_be_focused()
     expect(panel.get_by_role("region", name="Preview")).to_contain_text("Pods restart")
+    callers = panel.get_by_role("list", name="Callers").get_by_role("listitem")
+    expect(callers).to_have_text(["Breaking: v1 no longer answers reply", "v1 no longer reads question"])
     page.keyboard.press("Enter")
     rolled_out(page)
     expect(page.locator("h1")).to_be_focused()
@@ -130,17 +135,25 @@ def test_the_preview_is_beside_the_fields_where_there_is_room_and_the_button_sho
     opened: AsSomebody, deploying: Deploying
 ) -> None:
     page = opened(
-        f"/console/apps/{deploying.app('roomy', 'v1')}/deploy?version=v3", viewport={"width": 1280, "height": 860}, is_new=True
+        f"/console/apps/{deploying.app('roomy', 'v1')}/deploy?version=v4", viewport={"width": 1280, "height": 860}, is_new=True
     ).page
-    previewed(page, "v3")
+    previewed(page, "v4")
+    callers = page.get_by_role("list", name="Callers").get_by_role("listitem")
+    expect(callers).to_contain_text(
+        [
+            "Breaking: v4 no longer answers answer",
+            "Unknown: v4 fails without question",
+            "How many callers it may break is unknown: no recorder",
+        ]
+    )
     fields, preview = (page.locator(each).bounding_box() for each in (".fields", ".beside"))
     assert fields is not None
     assert preview is not None
     assert preview["x"] >= fields["x"] + fields["width"]
-    button = dialog(page, "Deploy").get_by_role("button", name="Deploy v3 to roomy")
-    expect(button).to_have_text("Deploy v3 to roomy", use_inner_text=True)
+    button = dialog(page, "Deploy").get_by_role("button", name="Deploy v4 to roomy")
+    expect(button).to_have_text("Deploy v4 to roomy", use_inner_text=True)
     page.set_viewport_size({"width": 360, "height": 740})
-    expect(button).to_have_text("Deploy v3", use_inner_text=True)
+    expect(button).to_have_text("Deploy v4", use_inner_text=True)
     expect(page.get_by_text("To roomy", exact=True)).to_be_visible()
 
 

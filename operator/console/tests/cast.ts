@@ -248,7 +248,31 @@ export const whole = (
   ...parts,
 });
 
-const all = { flow_diff: FLOW_DIFF, warnings: [LONG], under_way: "v3 (#3)", guards: APP_TOLD.guards };
+/** Whom a version may break, with every result and the longest name. */
+function callers(): Schemas["Callers"] {
+  const known = sure(told(PREVIEW).callers);
+  const change = first(known.changes);
+  const name = UNBROKEN.slice(0, 64);
+  const untold = `cannot be told for node \`${name}\` of v1: it may read other fields than the live version`;
+  return {
+    ...known,
+    unknown: LONG,
+    changes: [
+      {
+        ...change,
+        name,
+        result: "Compatible",
+        message: `v1 reads \`${name}\`: all of the last 20 runs (7 days) sent it`,
+      },
+      { ...change, kind: "CannotTell", name, result: "Unknown", runs: null, of: null, callers: [], message: untold },
+      change,
+    ],
+  };
+}
+const all = {
+  ...{ flow_diff: FLOW_DIFF, warnings: [LONG], under_way: "v3 (#3)", guards: APP_TOLD.guards },
+  callers: callers(),
+};
 /** What a deploy would do, with all that can be said of it. */
 export const preview = (parts: Partial<Schemas["PreviewShape"]> = {}): Schemas["PreviewShape"] => ({
   ...told(PREVIEW),

@@ -28,6 +28,7 @@ function previewed(more: Partial<Preview> = {}): Preview {
     asleep: false,
     under_way: null,
     open_run_notes: [],
+    callers: null,
     warnings: [],
     guards: [],
     begins_hold: false,

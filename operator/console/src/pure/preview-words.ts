@@ -1,7 +1,9 @@
 /** What a preview says, in sentences: the same as kubectl dynamiq's. Pure. */
 
+import { callerLines, readAloud } from "./callers.ts";
 import type { Config, Resources } from "./config.ts";
 import { computeInWords, scalingInWords, typeInWords } from "./config-words.ts";
+import type { Schemas } from "./shapes.ts";
 import { plural } from "./texts.ts";
 
 export interface Side {
@@ -29,6 +31,7 @@ export interface Preview {
   asleep: boolean;
   under_way: string | null;
   open_run_notes: string[];
+  callers: Schemas["Callers"] | null;
   warnings: string[];
   /** What would hold it. */
   guards: { message: string }[];
@@ -142,5 +145,6 @@ function sleep(from: Side | null, to: Side): Consequence[] {
 export function summaryOf(preview: Preview): string {
   const { from, to } = preview;
   const versions = from ? `From ${from.version} to ${to.version}` : to.version;
-  return [versions, ...consequencesOf(preview).map(({ says }) => says), ...preview.warnings].join(". ");
+  const callers = callerLines(preview.callers).map(readAloud);
+  return [versions, ...consequencesOf(preview).map(({ says }) => says), ...callers, ...preview.warnings].join(". ");
 }

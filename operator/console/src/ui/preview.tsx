@@ -1,4 +1,5 @@
 import type { ComponentChildren } from "preact";
+import { callerLines } from "../pure/callers.ts";
 import {
   type Consequence,
   consequencesOf,
@@ -10,6 +11,7 @@ import {
 } from "../pure/preview-words.ts";
 import type { Previewed } from "../state/preview.ts";
 import { Action } from "./action.tsx";
+import { Callers } from "./callers.tsx";
 import { Diff } from "./diff.tsx";
 import { Icon } from "./icons.tsx";
 import { Said } from "./said.tsx";
@@ -25,7 +27,7 @@ interface Props<T extends Preview> {
   children?: ComponentChildren;
 }
 
-/** What a form would do if it were sent now: from what to what, what happens to the pods, warnings, and the diff of the flow. */
+/** What a form would do if it were sent now: from what to what, what happens to the pods, whom it may break, warnings, and the diff of the flow. */
 export function PreviewView<T extends Preview>({ preview, waits, also, children }: Props<T>) {
   const { data, isCurrent, isReading, problem, refresh } = preview;
   return (
@@ -53,6 +55,7 @@ export function PreviewView<T extends Preview>({ preview, waits, also, children 
         <div class={isCurrent ? "told" : "told old"}>
           <Pairs pairs={pairsOf(data)} />
           <Consequences of={[...(also?.(data) ?? []), ...consequencesOf(data)]} />
+          <Callers lines={callerLines(data.callers)} />
           <Warnings warnings={data.warnings} />
         </div>
       )}
