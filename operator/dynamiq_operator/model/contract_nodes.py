@@ -17,8 +17,7 @@ PASSES = frozenset({"Input", "Output", "Pass"})
 PASSING = PASSES | {"Delay"}
 """Nodes whose output is what they take."""
 PYTHON = frozenset({"Python", "PythonMonty"})
-OF_AGENTS = ("images", "videos", "files", "user_id", "session_id", "metadata", "tool_params")
-_READS, _DEFAULT = (Use.READS, Use.READS), (Use.DEFAULT, Use.DEFAULT)
+OF_AGENTS = ("images", "videos", "files", "user_id", "session_id", "tool_params")
 
 
 class _Whole(Exception):  # noqa: N818 - an outcome
@@ -42,6 +41,7 @@ class Nodes:
         self.specs = specs
         self._prompts = prompts if isinstance(prompts, dict) else {}
         self._conditional: dict[str, bool] = {}
+        self._ended: dict[str, frozenset[str]] = {}
         self._code = CODE_OF_ALL
 
     def read(self, node_id: str, found: Found) -> bool:
@@ -53,10 +53,11 @@ class Nodes:
         try:
             uses = self._uses(spec)
             if uses is None:
-                self._all_selected(spec, own)
+                self._all_selected(node_id, spec, own)
             else:
-                for path, both in uses.items():
-                    self._taken(node_id, path, both, own)
+                for path, each in uses.items():
+                    self._taken(node_id, path, each, own)
+                is_told = not _takes_no_more(spec)
         except _Whole:
             is_told = False
         most = Use.READS if self._is_conditional(node_id) or _returns(spec) else Use.NEEDS
@@ -84,17 +85,17 @@ class Nodes:
         if kind in PYTHON:
             return self._python(spec)
         if name.startswith(LLMS):
-            return {path: self._of_template(path, _READS[1]) for path in self._prompt(spec)}
+            return {path: python.KeyUse(Use.NEEDS, null, Use.READS) for path, null in self._prompt(spec).items()}
         if name == f"dynamiq.nodes.agents.{AGENT}" or name == f"dynamiq.nodes.agents.agent.{AGENT}":
             return self._agent(spec)
         if kind == "Choice":
-            return dict.fromkeys(_conditions(spec), _READS)
+            return dict.fromkeys(_conditions(spec), python.READS)
         if kind == "Map":
-            return {("input",): (Use.NEEDS, Use.NEEDS)}
+            return {("input",): python.use(Use.NEEDS, Use.NEEDS)}
         if kind == "HumanFeedbackTool":
-            return dict.fromkeys(_templates([spec.get("msg_template") or "{{input}}"]), _READS) | {("action",): _DEFAULT}
+            return dict.fromkeys(_templates([spec.get("msg_template") or "{{input}}"]), python.READS) | {("action",): python.DEFAULT}
         if kind == "Delay":
-            return {("until",): _DEFAULT, ("duration_seconds",): _DEFAULT}
+            return {("until",): python.DEFAULT, ("duration_seconds",): python.DEFAULT}
         if _selector(spec, "input_transformer"):
             return None
         raise _Whole
@@ -109,17 +110,16 @@ class Nodes:
 
     def _agent(self, spec: dict[str, Any]) -> python.Uses:
         message = spec.get("input_message")
-        texts = [spec.get("role") or "", *(_texts(message) if message is not None else ())]
-        uses: python.Uses = {path: self._of_template(path, Use.NEEDS) for path in _templates(texts)}
+        if any("raw" in str(spec.get(key) or "") and "{%" in str(spec.get(key)) for key in ("role", "instructions")):
+            raise _Whole  # only such texts are templates
+        uses: python.Uses = {(name,): python.DEFAULT for name in OF_AGENTS} | {("metadata",): python.use(Use.DEFAULT, Use.NEEDS)}
         if message is None:
-            uses.setdefault(("input",), (Use.READS, Use.NEEDS))
-        return {(name,): _DEFAULT for name in OF_AGENTS} | uses
+            return uses | {("input",): python.use(Use.READS, Use.NEEDS)}
+        # A variable has to be there, but what it lacks is empty, and so are an agent's own fields.
+        own = {("input",), *uses}
+        return uses | {path: python.KeyUse(Use.NEEDS, Use.NEEDS, Use.READS) for path in _templates(_texts(message)) if path[:1] not in own}
 
-    def _of_template(self, path: Steps, null: Use) -> tuple[Use, Use]:
-        # A variable has to be there, but an attribute that it lacks is empty.
-        return (Use.READS if path[0] in self.specs else Use.NEEDS), null
-
-    def _prompt(self, spec: dict[str, Any]) -> set[Steps]:
+    def _prompt(self, spec: dict[str, Any]) -> dict[Steps, Use]:
         prompt = spec.get("prompt")
         prompt = self._prompts.get(prompt) if isinstance(prompt, str) else prompt
         messages = prompt.get("messages") if isinstance(prompt, dict) else None
@@ -127,10 +127,9 @@ class Nodes:
             raise _Whole
         return _templates([text for each in messages for text in _texts(each)])
 
-    def _taken(self, node_id: str, path: Steps, uses: tuple[Use, Use], found: Found, hops: int = 0) -> None:
+    def _taken(self, node_id: str, path: Steps, uses: python.KeyUse, found: Found, hops: int = 0) -> None:
         """Adds the fields behind a path of what a node takes. Raises _Whole."""
         spec = self.specs[node_id]
-        missing, null = uses
         constants = spec.get("input_mapping")
         if path and isinstance(constants, dict) and path[0] in constants:
             return
@@ -139,28 +138,34 @@ class Nodes:
             for key, text in selector.items():
                 if not path or key == path[0]:
                     for steps, use in _required(selected(text)):
-                        self._resolve((*prefix, *steps), Use.DEFAULT if use is Use.DEFAULT else null, found, hops)
+                        null = Use.DEFAULT if use is Use.DEFAULT else uses.null
+                        self._resolve(node_id, (*prefix, *steps), python.use(null, uses.null), found, hops)
         elif path or prefix:
-            self._resolve((*prefix, *path), missing, found, hops)
+            self._resolve(node_id, (*prefix, *path), uses, found, hops)
         else:
             raise _Whole
 
-    def _all_selected(self, spec: dict[str, Any], found: Found) -> None:
+    def _all_selected(self, node_id: str, spec: dict[str, Any], found: Found) -> None:
         prefix, selector = _path(spec, "input_transformer"), _selector(spec, "input_transformer")
         for text in selector.values():
             for steps, use in _required(selected(text)):
-                self._resolve((*prefix, *steps), use, found, 0)
+                self._resolve(node_id, (*prefix, *steps), python.use(use, use), found, 0)
         if prefix and not selector:
-            self._resolve(prefix, Use.READS, found, 0)
+            self._resolve(node_id, prefix, python.READS, found, 0)
 
-    def _resolve(self, path: Steps, use: Use, found: Found, hops: int) -> None:
-        """Adds the field of the run's input that a path begins with, also through the result of a node that passes it on."""
+    def _resolve(self, node_id: str, path: Steps, uses: python.KeyUse, found: Found, hops: int) -> None:
+        """Adds the field that a path of a node begins with, also through the result of a node that passes its input on. Raises _Whole."""
         if not path or path[0] is None or hops > HOPS_MOST:
             raise _Whole
         head = path[0]
-        if head not in self.specs:
-            found.add(head, use)
-            return
+        is_before = head in self.specs and head in self._before(node_id)
+        if not is_before:
+            found.add(head, uses.missing)
+        # A node that may have ended by then hides the field, too.
+        if is_before or (head in self.specs and head != node_id and node_id not in self._before(head)):
+            self._resolve_result(head, path, uses, found, hops)
+
+    def _resolve_result(self, head: str, path: Steps, uses: python.KeyUse, found: Found, hops: int) -> None:
         spec = self.specs[head]
         if _kind(spec) not in PASSING:
             return  # the result of a node, which reads by itself
@@ -168,18 +173,35 @@ class Nodes:
             raise _Whole
         if path[1] not in ("output", "input"):
             return
-        rest = path[2:]
+        inner = python.use(uses.inner, min(uses.inner, Use.READS))
         after, selector = _path(spec, "output_transformer"), _selector(spec, "output_transformer")
-        if path[1] == "input" or not (after or selector):
-            self._taken(head, rest, (use, min(use, Use.READS)), found, hops + 1)
-        elif not selector:
-            self._taken(head, (*after, *rest), (use, min(use, Use.READS)), found, hops + 1)
-        else:
-            for key, text in selector.items():
-                if not rest or key == rest[0]:
-                    for steps, of in _required(selected(text)):
-                        both = (min(use, of), min(use, of, Use.READS))
-                        self._taken(head, (*after, *steps), both, found, hops + 1)
+        if path[1] == "input" or not selector:
+            rest = path[2:] if path[1] == "input" else (*after, *path[2:])
+            self._taken(head, rest, inner, found, hops + 1)
+            return
+        for key, text in selector.items():
+            if len(path) == 2 or key == path[2]:
+                for steps, of in _required(selected(text)):
+                    both = Use.DEFAULT if of is Use.DEFAULT else uses.null
+                    self._taken(head, (*after, *steps), python.use(both, both), found, hops + 1)
+
+    def _before(self, node_id: str) -> frozenset[str]:
+        """Returns the nodes that have ended before a node begins."""
+        if node_id not in self._ended:
+            found: set[str] = set()
+            todo = self._depends(node_id)
+            while todo:
+                each = todo.pop()
+                if each not in found:
+                    found.add(each)
+                    todo += self._depends(each)
+            self._ended[node_id] = frozenset(found)
+        return self._ended[node_id]
+
+    def _depends(self, node_id: str) -> list[str]:
+        spec = self.specs.get(node_id)
+        depends = spec.get("depends") if isinstance(spec, dict) else None
+        return [str(each.get("node")) for each in depends if isinstance(each, dict)] if isinstance(depends, list) else []
 
     def _is_conditional(self, node_id: str, hops: int = 0) -> bool:
         """Returns True if a node may be skipped in a run that succeeds."""
@@ -210,6 +232,13 @@ def _kind(spec: Any) -> str:
 def _returns(spec: Mapping[str, Any]) -> bool:
     handling = spec.get("error_handling")
     return isinstance(handling, dict) and handling.get("behavior") == "return"
+
+
+def _takes_no_more(spec: Mapping[str, Any]) -> bool:
+    """Returns True for Python that fails by a field for which it has no parameter."""
+    if _kind(spec) not in PYTHON or spec.get("use_multiple_params") is not True or _selector(spec, "input_transformer"):
+        return False
+    return "**" not in str(spec.get("code")).partition("def run")[2].partition(":")[0]
 
 
 def _selector(spec: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -245,13 +274,15 @@ def _literal(value: Any) -> str | None:
     return None
 
 
-def _templates(texts: list[Any]) -> set[Steps]:
-    found: set[Steps] = set()
+def _templates(texts: list[Any]) -> dict[Steps, Use]:
+    """Returns the variables of templates, each with its use if it is null. Raises _Whole."""
+    found: dict[Steps, Use] = {}
     for text in texts:
         names = variables(text) if isinstance(text, str) else None
         if names is None:
             raise _Whole
-        found |= names
+        for path, null in names.items():
+            found[path] = max(null, found.get(path, Use.DEFAULT))
     return found
 
 

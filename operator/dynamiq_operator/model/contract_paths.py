@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import IntEnum
 
 Steps = tuple[str | None, ...]
@@ -18,7 +18,10 @@ _STEP = re.compile(
     re.VERBOSE,
 )
 _TAG = re.compile(r"\{\{(?P<expression>.*?)\}\}|\{%(?P<statement>.*?)%\}|\{#.*?#\}", re.DOTALL)
+_RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
 _FOR = re.compile(r"for\s+(?P<names>[\w\s,]+?)\s+in\s+(?P<of>.+?)(?:\s+recursive)?", re.DOTALL)
+_SET = re.compile(r"set\s+(?P<name>\w+)\s*=\s*(?P<value>.+)", re.DOTALL)
+_FUNCTIONS = frozenset({"range", "dict", "lipsum", "cycler", "joiner", "namespace"})
 _ENDS = frozenset({"else", "endif", "endfor"})
 
 
@@ -60,19 +63,22 @@ def selected(text: object) -> list[tuple[Steps, Use]] | None:
     return [(steps, Use.DEFAULT)] if steps else []
 
 
-def variables(text: str) -> set[Steps] | None:
-    """Returns the variables of a Jinja template that it does not define itself. None: that cannot be told."""
-    found: set[Steps] = set()
-    own: list[set[str]] = [{"loop"}]
-    for tag in _TAG.finditer(text):
+def variables(text: str) -> dict[Steps, Use] | None:
+    """Returns the variables of a Jinja template that it does not define itself, each with its use if it is null. None: that cannot be told."""
+    found = _Variables()
+    own: list[set[str]] = [set()]
+    for tag in _TAG.finditer(_RAW.sub("", text)):
         expression, statement = tag["expression"], (tag["statement"] or "").strip("-+ \t\r\n")
         if expression is None and tag["statement"] is None:
             continue
         word = statement.partition(" ")[0]
+        is_test, names = word in ("if", "elif"), set[str]()
         if (each := _FOR.fullmatch(statement)) is not None:
-            own.append({name.strip() for name in each["names"].split(",")})
+            own.append({"loop", *(name.strip() for name in each["names"].split(","))})
             expression = each["of"]
-        elif word in ("if", "elif"):
+        elif (each := _SET.fullmatch(statement)) is not None:
+            expression, names = each["value"], {each["name"]}
+        elif is_test:
             expression = statement.partition(" ")[2]
         elif word in _ENDS:
             if word == "endfor" and len(own) > 1:
@@ -80,75 +86,99 @@ def variables(text: str) -> set[Steps] | None:
             continue
         elif expression is None:
             return None
-        if (names := _names(expression.strip("-+ \t\r\n"))) is None:
+        if not found.read(expression.strip("-+ \t\r\n"), set().union(*own), is_test=is_test):
             return None
-        found |= {each for each in names if each[0] not in set().union(*own)}
-    return found
-
-
-def _names(expression: str) -> set[Steps] | None:
-    """Returns the variables of an expression of Jinja, which is nearly one of Python."""
-    if not expression or len(expression) > TEXT_MOST:
-        return None
-    try:
-        tree = ast.parse(expression.replace("\n", " "), mode="eval")
-        return set(_variables(tree.body))
-    except (SyntaxError, ValueError, RecursionError, MemoryError, _Untold):
-        return None
+        own[-1] |= names if len(own) == 1 and "{% if" not in text else set()  # one in a branch may be not set
+    return found.uses()
 
 
 class _Untold(Exception):  # noqa: N818 - an outcome
     """An expression does more than what is read here."""
 
 
-def _variables(node: ast.expr) -> Iterator[Steps]:
-    match node:
-        case ast.Constant():
-            return
-        case ast.Name() | ast.Attribute() | ast.Subscript():
-            yield from _path(node)
-        case ast.BinOp(op=ast.BitOr(), left=left, right=right):  # a filter
-            yield from _variables(left)
-            if isinstance(right, ast.Call):
-                yield from _each([*right.args, *(each.value for each in right.keywords)])
-        case ast.Compare(left=left, ops=ops, comparators=others):
-            tests = [isinstance(each, ast.Is | ast.IsNot) for each in ops]  # `is defined`, whose name is no variable
-            yield from _each([left, *(each for each, is_test in zip(others, tests, strict=True) if not is_test)])
-        case ast.BinOp(left=left, right=right):
-            yield from _each([left, right])
-        case ast.BoolOp(values=values) | ast.List(elts=values) | ast.Tuple(elts=values):
-            yield from _each(values)
-        case ast.UnaryOp(operand=operand):
-            yield from _variables(operand)
-        case ast.IfExp(test=test, body=body, orelse=orelse):
-            yield from _each([test, body, orelse])
-        case ast.Call(func=ast.Attribute(value=value), args=args, keywords=keywords):
-            yield from _each([value, *args, *(each.value for each in keywords)])
-        case _:
-            raise _Untold
+class _Variables:
+    """The variables of expressions of Jinja, which are nearly those of Python."""
 
+    def __init__(self) -> None:
+        self._read: set[Steps] = set()
+        self._tested: set[Steps] = set()
 
-def _each(nodes: Sequence[ast.expr]) -> Iterator[Steps]:
-    for node in nodes:
-        yield from _variables(node)
+    def uses(self) -> dict[Steps, Use]:
+        return {path: Use.DEFAULT if path in self._tested else Use.READS for path in self._read}
 
+    def read(self, expression: str, own: set[str], *, is_test: bool) -> bool:
+        """Adds the variables of an expression but for its `own`. Returns False if it does more than what is read here."""
+        if not expression or len(expression) > TEXT_MOST:
+            return False
+        before = set(self._read)
+        try:
+            tree = ast.parse(expression.replace("\n", " ").replace("~", "+"), mode="eval")
+            self._visit(tree.body, is_test=is_test)
+        except (SyntaxError, ValueError, RecursionError, MemoryError, _Untold):
+            return False
+        self._read = before | {path for path in self._read - before if path[0] not in own}
+        return True
 
-def _path(node: ast.expr) -> Iterator[Steps]:
-    """Yields the path of `a.b["c"][0]`, and the variables of positions in it."""
-    steps: list[str | None] = []
-    while not isinstance(node, ast.Name):
+    def _visit(self, node: ast.expr | None, *, is_test: bool = False) -> None:
         match node:
-            case ast.Attribute(value=value, attr=name):
-                steps.append(name)
-                node = value
-            case ast.Subscript(value=value, slice=ast.Constant(value=key)):
-                steps.append(key if isinstance(key, str) else None)
-                node = value
-            case ast.Subscript(value=value, slice=place):
-                yield from _variables(place)
-                steps.append(None)
-                node = value
-            case _:
-                yield from _variables(node)
+            case ast.Constant() | None:
                 return
-    yield (node.id, *reversed(steps))
+            case ast.Name() | ast.Attribute() | ast.Subscript():
+                self._path(node, is_test=is_test)
+            case ast.BinOp(op=ast.BitOr(), left=left, right=right):  # a filter
+                arguments = right.args if isinstance(right, ast.Call) else []
+                is_default = isinstance(right, ast.Call) and _is(right.func, "default") and len(arguments) == 2
+                self._visit(left, is_test=is_test or is_default)
+                self._each([*arguments, *(each.value for each in right.keywords)] if isinstance(right, ast.Call) else [])
+            case ast.Compare(left=left, ops=ops, comparators=others):
+                is_named = all(isinstance(each, ast.Is | ast.IsNot) for each in ops)  # `is defined`, whose name is no variable
+                is_equal = all(isinstance(each, ast.Eq | ast.NotEq) for each in ops)
+                self._visit(left, is_test=is_test and (is_named or is_equal))
+                self._each([arg for each in others for arg in (each.args if isinstance(each, ast.Call) else [])] if is_named else others)
+            case ast.BoolOp(op=op, values=values):
+                for place, value in enumerate(values):
+                    self._visit(value, is_test=is_test or (isinstance(op, ast.Or) and place < len(values) - 1))
+            case ast.UnaryOp(operand=operand):
+                self._visit(operand, is_test=is_test)
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                self._visit(test, is_test=True)
+                self._each([body, orelse])
+            case ast.Call(func=function, args=args, keywords=keywords):
+                if isinstance(function, ast.Attribute):
+                    self._visit(function.value)
+                elif not (isinstance(function, ast.Name) and function.id in _FUNCTIONS):
+                    raise _Untold
+                self._each([*args, *(each.value for each in keywords)])
+            case ast.BinOp() | ast.List() | ast.Tuple() | ast.Dict() | ast.Slice():
+                self._each([each for each in ast.iter_child_nodes(node) if isinstance(each, ast.expr)])
+            case _:
+                raise _Untold
+
+    def _each(self, nodes: Sequence[ast.expr]) -> None:
+        for node in nodes:
+            self._visit(node)
+
+    def _path(self, node: ast.expr, *, is_test: bool) -> None:
+        """Adds the path of `a.b["c"][0]`, and the variables of positions in it."""
+        steps: list[str | None] = []
+        while not isinstance(node, ast.Name):
+            match node:
+                case ast.Attribute(value=value, attr=name):
+                    steps.append(name)
+                case ast.Subscript(value=value, slice=ast.Constant(value=key)):
+                    steps.append(key if isinstance(key, str) else None)
+                case ast.Subscript(value=value, slice=place):
+                    self._visit(place)
+                    steps.append(None)
+                case _:
+                    self._visit(node)
+                    return
+            node = value
+        path = (node.id, *reversed(steps))
+        self._read.add(path)
+        if is_test:
+            self._tested.add(path)
+
+
+def _is(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from dynamiq_operator.model.contract_paths import Steps, Use
 
@@ -13,8 +14,21 @@ CODE_MOST = 32 * 1024
 _CAUGHT = frozenset({"Exception", "BaseException", "KeyError", "LookupError"})
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
-Uses = dict[Steps, tuple[Use, Use]]
-"""Paths in a node's input, each with its use if it is missing, and if it is null."""
+
+class KeyUse(NamedTuple):
+    """The use of a path in a node's input: if its first key is missing, and if it is null. `inner`: if one after the second is missing."""
+
+    missing: Use
+    null: Use
+    inner: Use
+
+
+Uses = dict[Steps, KeyUse]
+DEFAULT, READS = KeyUse(Use.DEFAULT, Use.DEFAULT, Use.DEFAULT), KeyUse(Use.READS, Use.READS, Use.READS)
+
+
+def use(missing: Use, null: Use) -> KeyUse:
+    return KeyUse(missing, null, missing)
 
 
 def keys_of(code: object, *, as_parameters: bool) -> Uses | None:
@@ -47,7 +61,7 @@ def _parameters(run: ast.FunctionDef) -> Uses:
     tested = _tested(run)
     for each, default in zip([*args.args, *args.kwonlyargs], defaults, strict=True):
         null = Use.DEFAULT if each.arg in tested else Use.READS
-        uses[(each.arg,)] = (Use.NEEDS if default is None else Use.DEFAULT, null)
+        uses[(each.arg,)] = use(Use.NEEDS if default is None else Use.DEFAULT, null)
     return uses
 
 
@@ -65,13 +79,27 @@ def _tested(run: ast.FunctionDef) -> frozenset[str]:
     found: set[str] = set()
     for node in ast.walk(run):
         match node:
+            case ast.If(test=test) if _raises(node):
+                continue
             case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
-                found |= {each.id for each in ast.walk(test) if isinstance(each, ast.Name)}
+                orders = [each for each in ast.walk(test) if isinstance(each, ast.Compare) and _orders(each)]
+                ordered = {name.id for each in orders for name in ast.walk(each) if isinstance(name, ast.Name)}
+                found |= {each.id for each in ast.walk(test) if isinstance(each, ast.Name)} - ordered
             case ast.BoolOp(values=values):
                 found |= {name for each in values for name in _plain(each)}
             case ast.Compare(left=left, ops=[ast.Is() | ast.IsNot()]):
                 found |= _plain(left)
     return frozenset(found)
+
+
+def _raises(node: ast.If) -> bool:
+    """Returns True for a check that refuses an input: the run fails by it."""
+    return any(isinstance(each, ast.Raise | ast.Assert) for statement in [*node.body, *node.orelse] for each in ast.walk(statement))
+
+
+def _orders(node: ast.Compare) -> bool:
+    """Returns True for a comparison that fails for None."""
+    return any(isinstance(each, ast.Lt | ast.LtE | ast.Gt | ast.GtE) for each in node.ops)
 
 
 def _plain(node: ast.expr) -> set[str]:
@@ -105,6 +133,8 @@ class _Reader:
     aliases: dict[str, ast.expr]
     uses: Uses = field(default_factory=dict)
     written: set[str] = field(default_factory=set)
+    at_times: set[str] = field(default_factory=set)
+    """Keys that the code sets in some runs."""
     depth: int = 0
     caught: int = 0
     tests: int = 0
@@ -130,11 +160,11 @@ class _Reader:
                 return  # another name of the input
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in self.tested and (found := self._path(value)) is not None:
                 steps, uses = found
-                self._use(value, steps, (uses[0] if uses[0] is Use.NEEDS else Use.DEFAULT, Use.DEFAULT))
+                self._use(value, steps, _with_default(uses))
             case ast.Compare(left=ast.Constant(value=str() as key), ops=[ast.In() | ast.NotIn()], comparators=[whole]) if self._is_whole(
                 whole
             ):
-                self._note((key,), (Use.DEFAULT, Use.READS), is_test=True)
+                self._note((key,), use(Use.DEFAULT if self.tests else Use.READS, Use.READS), is_test=self.tests > 0)
             case ast.If() | ast.While() | ast.For() | ast.AsyncFor() | ast.Match() | ast.IfExp():
                 self._branch(node)
             case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=final):
@@ -146,6 +176,13 @@ class _Reader:
                 self._nested([*orelse, *final])
             case ast.BoolOp(op=op, values=values):
                 self._either(op, values)
+            case ast.Subscript(value=ast.BoolOp(values=[first, *_])) if (found := self._path(first)) is not None:
+                self._note(found[0], READS)  # what stands in for it lacks the key
+                self.generic(node)
+            case ast.Compare() if _orders(node) and self.tests:
+                before, self.tests = self.tests, 0
+                self.generic(node)
+                self.tests = before
             case (
                 ast.Lambda()
                 | ast.FunctionDef()
@@ -157,16 +194,20 @@ class _Reader:
             ):
                 self._inner(node)
             case _:
-                for child in ast.iter_child_nodes(node):
-                    self.visit(child)
+                self.generic(node)
+
+    def generic(self, node: ast.AST) -> None:
+        for child in ast.iter_child_nodes(node):
+            self.visit(child)
 
     def _branch(self, node: ast.AST) -> None:
         """Visits what decides, which each run reads, and then what some runs read."""
         for name, value in ast.iter_fields(node):
             if name in ("test", "iter", "subject"):
-                self.tests += name == "test"
+                counts = name == "test" and not (isinstance(node, ast.If) and _raises(node))
+                self.tests += counts
                 self.visit(value)
-                self.tests -= name == "test"
+                self.tests -= counts
             elif name in ("body", "orelse") and isinstance(value, list):
                 self._nested(value)
             else:
@@ -197,7 +238,7 @@ class _Reader:
             found = self._path(value)
             if found is not None and isinstance(op, ast.Or) and place < len(values) - 1:
                 steps, uses = found
-                self._use(value, steps, (uses[0] if uses[0] is Use.NEEDS else Use.DEFAULT, Use.DEFAULT))
+                self._use(value, steps, _with_default(uses))
             else:
                 self.visit(value)
             self.depth += place == 0
@@ -208,38 +249,41 @@ class _Reader:
             return False
         return node.id == self.name or (node.id in self.aliases and self._is_whole(self.aliases[node.id], hops + 1))
 
-    def _path(self, node: ast.expr) -> tuple[Steps, tuple[Use, Use]] | None:
+    def _path(self, node: ast.expr) -> tuple[Steps, KeyUse] | None:
         """Returns the path that an expression reads of the input, and its use; None for any other expression."""
         match node:
             case ast.Subscript(value=inner, slice=ast.Constant(value=key)):
-                step, uses = (key if isinstance(key, str) else None), (Use.NEEDS, Use.READS)
+                step, missing = (key if isinstance(key, str) else None), Use.NEEDS
             case ast.Call(
                 func=ast.Attribute(value=inner, attr="get" | "pop" as name), args=[ast.Constant(value=str() as step), *more], keywords=[]
             ):
                 has_default = bool(more) and not (isinstance(more[0], ast.Constant) and more[0].value is None)
                 missing = Use.DEFAULT if has_default else Use.NEEDS if name == "pop" and not more else Use.READS
-                uses = (missing, Use.READS)
             case _:
                 return None
         if self._is_whole(inner):
-            return ((step,), uses) if step is not None else None
+            return ((step,), KeyUse(missing, Use.READS, Use.DEFAULT)) if step is not None else None
         if (outer := self._path(inner)) is None:
             return None
-        return (*outer[0], step), (uses[0] if outer[1][0] is Use.NEEDS else outer[1][0], outer[1][1])
+        steps, before = outer
+        # The first two keys of the result of a node, its id and `output`, are there.
+        deeper = max(before.inner, missing) if len(steps) >= 2 else Use.DEFAULT
+        return (*steps, step), KeyUse(max(before.missing, missing), before.null, deeper)
 
-    def _use(self, node: ast.expr, steps: Steps, uses: tuple[Use, Use]) -> None:
+    def _use(self, node: ast.expr, steps: Steps, uses: KeyUse) -> None:
         if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            if len(steps) == 1 and self.depth == 0 and steps[0] is not None and steps not in self.uses:
+            if isinstance(node.ctx, ast.Store) and len(steps) == 1 and self.depth == 0 and steps[0] is not None and steps not in self.uses:
                 self.written.add(steps[0])  # later reads are of the code's own value
             elif len(steps) == 1 and steps not in self.uses:
-                self._note(steps, (Use.READS, Use.READS))
+                self.at_times.add(str(steps[0]))
+            if isinstance(node.ctx, ast.Del):
+                self._note(steps, use(Use.READS if self.depth else Use.NEEDS, Use.READS))
             return
-        missing, null = uses
-        if missing is Use.NEEDS:
-            missing = Use.DEFAULT if self.caught else Use.READS if self.depth else missing
-        elif self.tests:  # without the key the code goes on as it was meant to
-            missing = null = Use.DEFAULT
-        self._note(steps, (missing, null))
+        if self.tests and uses.missing is not Use.NEEDS:  # without the key the code goes on as it was meant to
+            uses = DEFAULT
+        needs = Use.DEFAULT if self.caught else Use.READS if self.depth or steps[0] in self.at_times else Use.NEEDS
+        missing, inner = (needs if each is Use.NEEDS else each for each in (uses.missing, uses.inner))
+        self._note(steps, KeyUse(missing, uses.null, inner))
         for child in self._arguments(node):
             self.visit(child)
 
@@ -248,14 +292,19 @@ class _Reader:
         if isinstance(node, ast.Call):
             yield from node.args[1:]
 
-    def _note(self, steps: Steps, uses: tuple[Use, Use], *, is_test: bool = False) -> None:
+    def _note(self, steps: Steps, uses: KeyUse, *, is_test: bool = False) -> None:
         before = self.uses.get(steps)
         if before is not None:
-            uses = max(before[0], uses[0]), max(before[1], uses[1])
+            uses = KeyUse(*map(max, before, uses))
         if is_test or steps[0] in self.guarded:
             self.guarded.add(str(steps[0]))
-            uses = Use.DEFAULT, uses[1]
+            uses = KeyUse(Use.DEFAULT, uses.null, uses.inner)
         self.uses[steps] = uses
+
+
+def _with_default(uses: KeyUse) -> KeyUse:
+    """Returns the use of a key beside a default, which a missing key of a subscript does not get."""
+    return KeyUse(*(each if each is Use.NEEDS else Use.DEFAULT for each in (uses.missing, Use.DEFAULT, uses.inner)))
 
 
 def _catches(handler: ast.ExceptHandler) -> bool:
