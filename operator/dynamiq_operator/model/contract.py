@@ -164,8 +164,8 @@ def _contract(nodes: Nodes) -> Contract:
         if place >= NODES_MOST:
             untold.append(UntoldNode(node="", digest=_digest(list(nodes.specs))))
             break
-        if not nodes.read(node_id, found):
-            untold.append(_untold(node_id, spec))
+        if (what := nodes.read(node_id, found)) is not None:
+            untold.append(_untold(node_id, spec, what))
     declared, answered = nodes.declared(), nodes.answered()
     names = [*found.uses, *(name for name, *_ in declared), *(name for name, _ in answered or ())]
     most = max(len(found.uses), len(declared), len(answered or ()))
@@ -202,10 +202,11 @@ def _type(kind: object) -> str | None:
     return word if word in TYPES else None
 
 
-def _untold(node_id: str, spec: Any) -> UntoldNode:
+def _untold(node_id: str, spec: Any, what: Any) -> UntoldNode:
+    """Returns a node of which something cannot be told. `what`: that, as JSON data."""
     name = str(spec.get("name") or node_id) if isinstance(spec, dict) else node_id
     name = name.encode("utf-8", "replace").decode()  # a half of a surrogate pair can be stored nowhere
-    return UntoldNode(node=name if len(name) <= NAME_MOST else f"{name[: NAME_MOST - 1]}…", digest=_digest(spec))
+    return UntoldNode(node=name if len(name) <= NAME_MOST else f"{name[: NAME_MOST - 1]}…", digest=_digest(what))
 
 
 def _digest(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from dynamiq_operator.model import contract_python as python
 from dynamiq_operator.model.contract_paths import Steps, Use, selected, steps_of, variables
 
 HOPS_MOST = 40
+_RAW = re.compile(r"\{%[-+]?\s*(end)?raw\b")
 CODE_OF_ALL = 64 * 1024
 """Characters of code of a flow that are read."""
 LLMS, AGENT = "dynamiq.nodes.llms.", "Agent"
@@ -44,12 +46,13 @@ class Nodes:
         self._ended: dict[str, frozenset[str]] = {}
         self._code = CODE_OF_ALL
 
-    def read(self, node_id: str, found: Found) -> bool:
-        """Adds the fields that a node reads. Returns False if that cannot be told; what is known of it is added anyway."""
+    def read(self, node_id: str, found: Found) -> Any:
+        """Adds the fields that a node reads. Returns what of it cannot be told, as JSON data; None if all can."""
         spec = self.specs[node_id]
         if not isinstance(spec, dict):
-            return False
-        own, is_told = Found(), True
+            return [spec]
+        own = Found()
+        untold: Any = None
         try:
             uses = self._uses(spec)
             if uses is None:
@@ -57,13 +60,14 @@ class Nodes:
             else:
                 for path, each in uses.items():
                     self._taken(node_id, path, each, own)
-                is_told = not _takes_no_more(spec)
+                # By another field, which a caller may send, it fails.
+                untold = sorted(str(path[0]) for path in uses) if _takes_no_more(spec) else None
         except _Whole:
-            is_told = False
+            untold = spec
         most = Use.READS if self._is_conditional(node_id) or _returns(spec) else Use.NEEDS
         for name, use in own.uses.items():
             found.add(name, min(use, most))
-        return is_told
+        return untold
 
     def declared(self) -> list[tuple[str, Any, bool]]:
         """Returns the fields of Input nodes' schemas: name, type, and whether they are required."""
@@ -110,13 +114,15 @@ class Nodes:
 
     def _agent(self, spec: dict[str, Any]) -> python.Uses:
         message = spec.get("input_message")
-        if any("raw" in str(spec.get(key) or "") and "{%" in str(spec.get(key)) for key in ("role", "instructions")):
-            raise _Whole  # only such texts are templates
-        uses: python.Uses = {(name,): python.DEFAULT for name in OF_AGENTS} | {("metadata",): python.use(Use.DEFAULT, Use.NEEDS)}
+        uses: python.Uses = dict.fromkeys(((name,) for name in OF_AGENTS), python.DEFAULT)
+        uses[("metadata",)] = python.use(Use.DEFAULT, Use.NEEDS)
+        own = {("input",), *uses}
+        for key, each in (("role", python.KeyUse(Use.NEEDS, Use.NEEDS, Use.READS)), ("instructions", python.READS)):
+            if isinstance(text := spec.get(key), str) and _RAW.search(text):  # only such a text is a template
+                uses |= {path: each for path in _templates([text]) if path[:1] not in own}
         if message is None:
             return uses | {("input",): python.use(Use.READS, Use.NEEDS)}
         # A variable has to be there, but what it lacks is empty, and so are an agent's own fields.
-        own = {("input",), *uses}
         return uses | {path: python.KeyUse(Use.NEEDS, Use.NEEDS, Use.READS) for path in _templates(_texts(message)) if path[:1] not in own}
 
     def _prompt(self, spec: dict[str, Any]) -> dict[Steps, Use]:
@@ -134,6 +140,10 @@ class Nodes:
         if path and isinstance(constants, dict) and path[0] in constants:
             return
         prefix, selector = _path(spec, "input_transformer"), _selector(spec, "input_transformer")
+        if prefix and self._is_deep(node_id, prefix):
+            uses = python.use(Use.NEEDS, Use.NEEDS)  # nothing is no object to select from
+        elif prefix:
+            uses = uses._replace(inner=uses.missing)
         if selector:
             for key, text in selector.items():
                 if not path or key == path[0]:
@@ -144,6 +154,11 @@ class Nodes:
             self._resolve(node_id, (*prefix, *path), uses, found, hops)
         else:
             raise _Whole
+
+    def _is_deep(self, node_id: str, prefix: Steps) -> bool:
+        """Returns True if a path leads into a field of the run's input, and not only to the input."""
+        head = str(prefix[0])
+        return len(prefix) > 2 if head in self._before(node_id) and _kind(self.specs[head]) in PASSING else True
 
     def _all_selected(self, node_id: str, spec: dict[str, Any], found: Found) -> None:
         prefix, selector = _path(spec, "input_transformer"), _selector(spec, "input_transformer")
