@@ -9,11 +9,11 @@ import json
 import os
 from typing import Any
 
-from dynamiq_runtime.engine import Report, RunFailedError
+from dynamiq_runtime.engine import Engine, Report, RunFailedError
 from dynamiq_runtime.engine_choice import load_engine
 from dynamiq_runtime.logs import take_over
 from tests.sdk.support import pairs
-from tests.sdk.support.pair_flows import SDK, TINY, Pair
+from tests.sdk.support.pair_flows import SDK, TINY, Call, Pair
 from tests.support import openai
 
 
@@ -32,13 +32,20 @@ def _outcomes(pair: Pair) -> dict[str, Any]:
 
 
 def _run(engine: str, flow: str, pair: Pair) -> list[dict[str, Any]]:
-    loaded, outcomes = load_engine(engine, flow, os.environ), []
+    """Runs a flow once for each input: callers with the same input have the same outcome."""
+    loaded = load_engine(engine, flow, os.environ)
+    outcomes: dict[str, dict[str, Any]] = {}
     for call in pair.calls:
-        try:
-            outcomes.append({"answer": loaded.execute(call.given, Report())})
-        except RunFailedError as error:
-            outcomes.append({"failed": str(error)})
-    return outcomes
+        if (given := json.dumps(call.given)) not in outcomes:
+            outcomes[given] = _outcome(loaded, call)
+    return [outcomes[json.dumps(call.given)] for call in pair.calls]
+
+
+def _outcome(loaded: Engine, call: Call) -> dict[str, Any]:
+    try:
+        return {"answer": loaded.execute(call.given, Report())}
+    except RunFailedError as error:
+        return {"failed": str(error)}
 
 
 if __name__ == "__main__":

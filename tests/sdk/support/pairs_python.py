@@ -46,15 +46,15 @@ BREAKING = (
     Pair(
         "a check that refuses",
         TINY,
-        said("'en'", **WHOLE),
-        said("'en'", "if not inputs.get('language'): raise ValueError('no language')", **WHOLE),
+        said("'en'"),
+        said("'en'", "if not inputs.get('language'): raise ValueError('no language')"),
         callers(BOTH, {"web": {"language": None}}, mobile="language"),
     ),
     Pair(
-        "a new key, without a transformer",
+        "a new key",
         TINY,
-        said("'en'"),
-        said("inputs['language']"),
+        said("'en'", **WHOLE),
+        said("inputs['language']", **WHOLE),
         callers(BOTH, nightly="language", web="language", partner="language"),
     ),
     Pair(
