@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -34,6 +35,9 @@ WAIT = 120  # seconds
 REACHED = (401, 405)  # the statuses of an App for a call without a key
 HISTORY = ["v1 Superseded", "v2 Superseded", "v1 Live"]
 READER = "reader"  # a ServiceAccount
+BREAKS = re.compile(
+    r"v3 reads `customer`, which (?P<runs>[\d,]+) of the last (?P=runs) runs \(7 days\) did not send: key default \((?P=runs)\)"
+)
 VERDICT = "improved: "  # v2 takes half a second longer for each answer: even a busy machine does not slow v1 down so much
 
 
@@ -67,6 +71,7 @@ class Demo:
             )
         if self.cluster.real_pods:
             self._verdict()
+            self._callers()
 
     def _prepare(self) -> None:
         heading("A runtime, a workflow in two versions, and an App")
@@ -143,6 +148,16 @@ class Demo:
         output = self.kubectl.run(*arguments, "--token", token, shown=shown)
         if VERDICT not in output:
             raise LocalError(f"the verdict should be {VERDICT.removesuffix(': ')}")
+
+    def _callers(self) -> None:
+        """Checks that the preview of v3 names the caller, which does not send what v3 reads. v3 is not deployed."""
+        heading("Who would break? v3 reads a field that the caller does not send")
+        token = self.kubectl.ask("create", "token", READER, "-n", NAMESPACE).strip()
+        arguments = ("dynamiq", "deploy", "support", "-n", NAMESPACE, "--version", "v3", "--preview")
+        shown = f'kubectl {" ".join(arguments)} --token "$(kubectl create token {READER} -n {NAMESPACE})"'
+        output = self.kubectl.run(*arguments, "--token", token, shown=shown)
+        if BREAKS.search(output) is None:
+            raise LocalError("the preview should name the caller, whose runs do not send `customer`")
 
     def _rows(self) -> list[str]:
         """Returns version and phase of each row, the oldest first."""

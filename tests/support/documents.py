@@ -26,6 +26,7 @@ SESSIONS = (
     "docs/rollouts.md",
     "docs/serverless.md",
     "docs/runs.md",
+    "docs/before-live.md",
     "docs/rolling-back.md",
     "docs/deploying.md",
     "docs/gitops.md",
@@ -41,7 +42,7 @@ SESSIONS = (
 )
 """Documents with sessions, in the order in which they run on the demo's result.
 
-README.md shows that result, the next ones read its runs, the fifth counts rows from there on, and the last removes everything. After a
+README.md shows that result, the next ones read its runs, the sixth counts rows from there on, and the last removes everything. After a
 rollback, changes from Git are on hold, so a deploy comes between the two.
 """
 

@@ -118,6 +118,16 @@ def test_its_last_step_shows_the_result_of_the_last_deploy(demo_run: tuple[Clust
     assert re.search(r'^improved: row #3 lowered p95 by \d+ %; node "answer" did it$', output, re.MULTILINE)
 
 
+def test_its_last_preview_names_the_caller_that_a_version_would_break(demo_run: tuple[Cluster, str]) -> None:
+    cluster, output = demo_run
+    if not cluster.real_pods:
+        assert "Who would break?" not in output
+        return
+    assert re.search(
+        r"^  v3 reads `customer`, which [\d,]+ of the last [\d,]+ runs \(7 days\) did not send: key default \(", output, re.MULTILINE
+    )
+
+
 def test_the_demo_prints_the_next_steps_and_no_key(demo_run: tuple[Cluster, str]) -> None:
     output = demo_run[1]
     assert 'eval "$(.venv/bin/python -m local env' in output

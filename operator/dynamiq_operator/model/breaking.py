@@ -88,7 +88,7 @@ class JudgedChange:
 
     @property
     def result(self) -> Compatibility:
-        """What this change alone means."""
+        """The judgement on this change alone."""
         kind = self.change.kind
         if kind is ChangeKind.NOTE:
             return Compatibility.COMPATIBLE

@@ -71,7 +71,7 @@ class Contract(Part):
 
 
 class ChangeKind(StrEnum):
-    """What differs between two contracts."""
+    """The kind of a difference between two contracts."""
 
     FAILS = "Fails"
     READS = "Reads"

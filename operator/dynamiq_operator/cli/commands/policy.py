@@ -65,7 +65,7 @@ def run(context: CommandContext) -> int:
 
 
 def _preview(context: CommandContext, evaluation: AppGuards) -> Preview | None:
-    """Returns the preview of a deploy of the version, if a policy asks for approvals only where it may break callers; None if it cannot be made."""
+    """Returns the preview of the version, if a policy asks for approvals only where callers may break; None if it cannot be made."""
     from dynamiq_operator.actions.deploy import DeployRequest, plan_deploy
     from dynamiq_operator.actions.refusals import Refusal
     from dynamiq_operator.cli.callers import with_callers
