@@ -152,12 +152,14 @@ class Demo:
     def _callers(self) -> None:
         """Checks that the preview of v3 names the caller, which does not send what v3 reads. v3 is not deployed."""
         heading("Who would break? v3 reads a field that the caller does not send")
+        self.kubectl.run("apply", "-f", "examples/support-v3.yaml")
         token = self.kubectl.ask("create", "token", READER, "-n", NAMESPACE).strip()
         arguments = ("dynamiq", "deploy", "support", "-n", NAMESPACE, "--version", "v3", "--preview")
         shown = f'kubectl {" ".join(arguments)} --token "$(kubectl create token {READER} -n {NAMESPACE})"'
         output = self.kubectl.run(*arguments, "--token", token, shown=shown)
         if BREAKS.search(output) is None:
             raise LocalError("the preview should name the caller, whose runs do not send `customer`")
+        self.kubectl.run("delete", "-f", "examples/support-v3.yaml")  # else the next deploy without a version would take it
 
     def _rows(self) -> list[str]:
         """Returns version and phase of each row, the oldest first."""

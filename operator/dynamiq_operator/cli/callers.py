@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from dynamiq_operator.actions.deploy import PreviewedDeploy
     from dynamiq_operator.model.shapes import Shapes
 
-WITHIN = 0.3
-"""Seconds that a preview waits for the count."""
+WITHIN, LATE = 0.3, 2.0
+"""Seconds that a preview waits until the recorder answers at all, and, if it does, for the count."""
 
 
 def with_callers(context: CommandContext, plan: PreviewedDeploy, namespace: str | None = None) -> PreviewedDeploy:
@@ -26,14 +26,21 @@ def with_callers(context: CommandContext, plan: PreviewedDeploy, namespace: str 
     from dynamiq_operator.model.breaking import AWAY
 
     answers: list[tuple[Shapes | None, str]] = []
-    thread = threading.Thread(target=lambda: answers.append(_shapes(context, namespace or context.namespace, fields)), daemon=True)
+    reached = threading.Event()
+
+    def count() -> None:
+        answers.append(_shapes(context, namespace or context.namespace, fields, reached))
+        reached.set()
+
+    thread = threading.Thread(target=count, daemon=True)
     thread.start()
-    thread.join(WITHIN)
+    if reached.wait(WITHIN):
+        thread.join(LATE)
     return replace(plan, preview=plan.preview.with_callers(*(answers[0] if answers else (None, AWAY))))
 
 
-def _shapes(context: CommandContext, namespace: str, fields: tuple[str, ...]) -> tuple[Shapes | None, str]:
-    """Returns the shapes of these fields; without them, why."""
+def _shapes(context: CommandContext, namespace: str, fields: tuple[str, ...], reached: threading.Event) -> tuple[Shapes | None, str]:
+    """Returns the shapes of these fields; without them, why. It sets `reached` once the recorder answers."""
     import json
 
     from dynamiq_operator.cli.recorder import path_of
@@ -41,10 +48,11 @@ def _shapes(context: CommandContext, namespace: str, fields: tuple[str, ...]) ->
     from dynamiq_operator.model.shapes import Shapes
 
     try:
-        recorder = RecorderClient(context, within=WITHIN)
+        recorder = RecorderClient(context, within=LATE)
         recorder.reach()
+        reached.set()
         path = f"/apis/{API_VERSION}/namespaces/{quote(namespace, safe='')}/apps/{quote(context.options.app, safe='')}"
-        _, raw = context.api.exchange("GET", path, headers={}, within=WITHIN)
+        _, raw = context.api.exchange("GET", path, headers={}, within=LATE)
         app = path_of(json.loads(raw)["metadata"]["uid"])
         return Shapes.of(recorder.data(f"{app}/shapes", [("days", str(DAYS)), *(("field", each) for each in fields)])), ""
     except NotInstalled:

@@ -41,7 +41,7 @@ class Break(Part):
     """One change that may break callers, as a row pins it: counts, and no caller."""
 
     kind: Annotated[ChangeKind, Field(description="Fails, Reads, Declared, Answers or CannotTell.")]
-    name: Annotated[str, Field(max_length=64, description="The field; of CannotTell the node, empty for the whole flow.")]
+    name: Annotated[str, Field(max_length=64, description="The field; of CannotTell the node. Empty: the whole flow, or the whole answer.")]
     type: Annotated[str | None, Field(max_length=16, description="The type that it must have now, or is answered with.")] = None
     runs: Annotated[int | None, Field(ge=0, description="Runs that did not send it, or sent another type. Left out: not counted.")] = None
     of: Annotated[int | None, Field(ge=0, description="All runs with a known shape.")] = None
@@ -93,7 +93,7 @@ class JudgedChange:
         if kind is ChangeKind.NOTE:
             return Compatibility.COMPATIBLE
         if kind is ChangeKind.ANSWERS:
-            return Compatibility.BREAKING
+            return Compatibility.BREAKING if self.change.name else Compatibility.UNKNOWN
         if kind is ChangeKind.CANNOT_TELL or self.runs is None:
             return Compatibility.UNKNOWN
         if self.runs:
@@ -186,6 +186,8 @@ class Judgement:
         match change.kind:
             case ChangeKind.NOTE:
                 return f"{version} no longer reads {name}"
+            case ChangeKind.ANSWERS if not change.name:
+                return f"cannot be told what {version} answers"
             case ChangeKind.ANSWERS:
                 return f"{version} answers {name} as {change.type} now" if change.type else f"{version} no longer answers {name}"
             case ChangeKind.CANNOT_TELL if not change.name:

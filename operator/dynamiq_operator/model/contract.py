@@ -83,7 +83,7 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True)
 class ContractChange:
-    """One difference. `name`: of a field; of CANNOT_TELL the node's, empty for the whole flow.
+    """One difference. `name`: of a field; of CANNOT_TELL the node's, empty for the whole flow; of ANSWERS empty if that cannot be told.
 
     `type`: of DECLARED the type that it must have now; of ANSWERS the new one, None if the field is gone. `is_required`: it is required now.
     """
@@ -108,9 +108,7 @@ def changes(live: Contract, new: Contract) -> tuple[ContractChange, ...]:
     fails = set(new.needs) - set(live.needs)
     reads = set(new.reads) - set(live.reads) - fails
     known = {each.digest for each in live.untold}
-    untold = list(dict.fromkeys(each.node for each in new.untold if each.digest not in known))
-    if live.answers is not None and new.answers is None and "" not in untold:
-        untold.append("output")
+    untold = dict.fromkeys(each.node for each in new.untold if each.digest not in known)
     gone = {*live.reads, *live.defaults} - {*new.reads, *new.defaults}
     return (
         *(ContractChange(ChangeKind.FAILS, name) for name in sorted(fails)),
@@ -134,7 +132,10 @@ def _declared(live: Contract, new: Contract) -> Iterator[ContractChange]:
 
 
 def _answered(live: Contract, new: Contract) -> Iterator[ContractChange]:
-    if live.answers is None or new.answers is None:
+    if live.answers is None:
+        return
+    if new.answers is None:
+        yield ContractChange(ChangeKind.ANSWERS, "")
         return
     after = {each.name: each for each in new.answers}
     for each in sorted(live.answers, key=lambda answered: answered.name):

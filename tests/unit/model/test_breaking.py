@@ -130,6 +130,8 @@ def test_a_field_that_is_no_longer_answered_breaks() -> None:
     before, after = (Contract(answers=tuple(AnsweredField(name=each) for each in names)) for names in (("text", "sources"), ("text",)))
     assert judged(before, after).result is Compatibility.BREAKING
     assert judged(before, after).lines("v3") == ["v3 no longer answers `sources`"]
+    untold = judged(before, Contract())
+    assert (untold.result, untold.lines("v3")) == (Compatibility.UNKNOWN, ["cannot be told what v3 answers"])
 
 
 def test_a_field_that_is_no_longer_read_is_a_note() -> None:

@@ -67,7 +67,7 @@ class CallerChange(ResponseModel):
     """A difference between what the new version and the live one read and answer."""
 
     kind: Annotated[str, Field(json_schema_extra={"enum": [each.value for each in ChangeKind]}, description="What differs.")]
-    name: Annotated[str, Field(description="The field; of CannotTell the node, empty for the whole flow.")]
+    name: Annotated[str, Field(description="The field; of CannotTell the node. Empty: the whole flow, or the whole answer.")]
     result: Annotated[
         str, Field(json_schema_extra={"enum": [each.value for each in Compatibility]}, description="What it means by itself.")
     ]
