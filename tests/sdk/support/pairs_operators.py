@@ -29,6 +29,12 @@ def exclusive(*kinds: str) -> str:
     return flow({"start": START, "choice": node("operators.Choice", "start", options=options), **nodes, "output": answers})
 
 
+def conditional(when: dict[str, Any]) -> str:
+    """Returns a flow whose Python node runs if this holds of the Input's result."""
+    code = {**python("def run(inputs):\n    return 'an order'"), "depends": [{"node": "start", "condition": when}]}
+    return flow({"start": START, "code": code, "output": output("code")})
+
+
 def with_notes(*lists: str) -> str:
     """Returns a flow that runs a node for each item of these lists, and answers with the first."""
     maps = {name: node("operators.Map", "start", node=inner("return 1"), selector={"input": f"$.start.output.{name}"}) for name in lists}
@@ -39,10 +45,10 @@ NUMBER = inner("return inputs['number']")
 
 CHOICE_BREAKING = (
     Pair(
-        "a condition on a new field",
+        "a dependency on a new field",
         SDK,
-        chosen(KIND),
-        chosen(both(KIND, condition("$.start.output.tier", "string-equals", "gold"))),
+        conditional(condition("$.status", "string-equals", "success")),
+        conditional(condition("$.output.tier", "string-equals", "gold")),
         callers({"kind": "order", "tier": "gold"}, web="tier", mobile="tier"),
     ),
     Pair(
@@ -95,10 +101,10 @@ MAP_BREAKING = (
         callers({"items": NUMBERS, "orders": NUMBERS}, nightly="orders", partner="orders"),
     ),
     Pair(
-        "a list loses its alternative",
+        "a list gets another alternative",
         SDK,
         mapped(NUMBER, "$.orders || $.items"),
-        mapped(NUMBER, "$.orders"),
+        mapped(NUMBER, "$.orders || $.lists"),
         callers({"items": NUMBERS, "orders": NUMBERS}, {"mobile": {"orders": None}}, web="orders", partner="items"),
     ),
     Pair(

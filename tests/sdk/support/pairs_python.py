@@ -44,10 +44,10 @@ NEEDS = PASSES_ON.replace('given.get("language", "en"){then}', 'given["language"
 
 BREAKING = (
     Pair(
-        "a check that refuses",
+        "a check refuses what was None before",
         TINY,
-        said("'en'"),
-        said("'en'", "if not inputs.get('language'): raise ValueError('no language')"),
+        said("inputs.get('language')"),
+        said("inputs.get('language')", "if not inputs.get('language'): raise ValueError('no language')"),
         callers(BOTH, {"web": {"language": None}}, mobile="language"),
     ),
     Pair(
@@ -109,7 +109,7 @@ SAFE = (
         "a new key with a default",
         TINY,
         said("'en'"),
-        said("inputs.get('language', 'en')"),
+        said("'en' if inputs.get('language') is None else inputs.get('language')"),
         callers(BOTH, nightly="language", web="language"),
     ),
     Pair(
