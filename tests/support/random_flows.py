@@ -18,7 +18,12 @@ NAMES = ("q", "text", "a", "input", "start", "x y", "ü", "code", "__class__", "
 IDS = ("start", "input", "code", "answer", "pick", "each", "q", "output", "node 1")
 TYPES = (
     *("dynamiq.nodes.utils.Input", "dynamiq.nodes.utils.Output", "dynamiq.nodes.utils.Pass", "dynamiq.nodes.utils.Delay"),
-    *("dynamiq.nodes.tools.Python", "dynamiq.nodes.tools.Python", "dynamiq.nodes.tools.PythonMonty", "dynamiq.nodes.tools.HumanFeedbackTool"),
+    *(
+        "dynamiq.nodes.tools.Python",
+        "dynamiq.nodes.tools.Python",
+        "dynamiq.nodes.tools.PythonMonty",
+        "dynamiq.nodes.tools.HumanFeedbackTool",
+    ),
     *("dynamiq.nodes.llms.OpenAI", "dynamiq.nodes.llms.OpenAI", "dynamiq.nodes.agents.Agent", "dynamiq.nodes.agents.agent.Agent"),
     *("dynamiq.nodes.operators.Choice", "dynamiq.nodes.operators.Map", "dynamiq.nodes.tools.HttpApiCall", "other.Node", ""),
 )
@@ -35,16 +40,63 @@ PIECES = (
 LINES = (
     *("x = {0}", "if {0}: raise ValueError", "if {0} > 3: return {1}", "return {0}", "del {0}", "{0} = {1}", "for x in {0}: print({1})"),
     *("while {0}: break", "with {0} as z: pass", "assert {0}", "y = {0} if {1} else None", "print({0}, {1})", "data = inputs", "global q"),
-    *("def inner(v): return {0}", "match {0}:\n        case 1: pass", "class A: b = {0}", "import os", "async def f(): await {0}", "nonlocal z"),
-    *("try:\n        {0}\n    except KeyError:\n        {1}", "try: {0}\n    finally: {1}", "{0} {1}", "    x = {0}", "raise {0}", "inputs = {0}"),
+    *(
+        "def inner(v): return {0}",
+        "match {0}:\n        case 1: pass",
+        "class A: b = {0}",
+        "import os",
+        "async def f(): await {0}",
+        "nonlocal z",
+    ),
+    *(
+        "try:\n        {0}\n    except KeyError:\n        {1}",
+        "try: {0}\n    finally: {1}",
+        "{0} {1}",
+        "    x = {0}",
+        "raise {0}",
+        "inputs = {0}",
+    ),
 )
 TEMPLATES = (
-    *("Q: {{q}}", "{{ q | default('d') }}", "{{ a.b['c'][0] }}", "{% for x in xs %}{{x}}{% endfor %}", "{% if q %}{{a}}{% else %}b{% endif %}"),
-    *("{% raw %}{{q}}{% endraw %}", "{% set x = q %}{{x}}", "{# {{q}} #}", "{{ q", "{% %}", "{{ }}", "{{ q ~ a }}", "{{ f(q) }}", "{{ q if a }}"),
-    *("{% macro m(x) %}{{x}}{% endmacro %}", "{{ q is defined }}", "{{" + "(" * 300 + "q" + ")" * 300 + "}}", "plain", "{{ '\ud800' }}", ""),
+    *(
+        "Q: {{q}}",
+        "{{ q | default('d') }}",
+        "{{ a.b['c'][0] }}",
+        "{% for x in xs %}{{x}}{% endfor %}",
+        "{% if q %}{{a}}{% else %}b{% endif %}",
+    ),
+    *(
+        "{% raw %}{{q}}{% endraw %}",
+        "{% set x = q %}{{x}}",
+        "{# {{q}} #}",
+        "{{ q",
+        "{% %}",
+        "{{ }}",
+        "{{ q ~ a }}",
+        "{{ f(q) }}",
+        "{{ q if a }}",
+    ),
+    *(
+        "{% macro m(x) %}{{x}}{% endmacro %}",
+        "{{ q is defined }}",
+        "{{" + "(" * 300 + "q" + ")" * 300 + "}}",
+        "plain",
+        "{{ '\ud800' }}",
+        "",
+    ),
     *("{{ " + "a." * 3000 + "b }}", "{% endfor %}" * 50, "{% for " * 40, "{% raw %}" * 200, "{{ q }}" * 300, "{% if q %}" * 300),
 )
-REFUSED = ("\0", "def run(inputs)", "(" * 300, "x=" + "-" * 9000 + "1", "'''", "\\", "def run(x):\n\treturn 1\n        2", "0777", "λ = \ud800")
+REFUSED = (
+    "\0",
+    "def run(inputs)",
+    "(" * 300,
+    "x=" + "-" * 9000 + "1",
+    "'''",
+    "\\",
+    "def run(x):\n\treturn 1\n        2",
+    "0777",
+    "λ = \ud800",
+)
 OPERATORS = ("string-equals", "numeric-greater", "boolean-equals", "string-equals-path", "and", "or", "none", "")
 
 
@@ -56,7 +108,18 @@ class Chance(random.Random):
         pick = self.randrange(14 if depth else 10)
         if pick < 10:
             numbers = (0, -1, 1.5, 1e308, 10**40, 10**400)
-            return (None, True, False, "", self.choice(numbers), self.choice(PATHS), self.choice(NAMES), "\ud800", "\0", self.choice(TEMPLATES))[pick]
+            return (
+                None,
+                True,
+                False,
+                "",
+                self.choice(numbers),
+                self.choice(PATHS),
+                self.choice(NAMES),
+                "\ud800",
+                "\0",
+                self.choice(TEMPLATES),
+            )[pick]
         if pick < 12:
             return [self.value(depth - 1) for _ in range(self.randrange(4))]
         return {self.choice((*NAMES, "node", "selector", "path")): self.value(depth - 1) for _ in range(self.randrange(4))}
@@ -65,7 +128,9 @@ class Chance(random.Random):
         """Returns the code of a Python node, at times none that Python parses."""
         if self.random() < 0.08:
             return self.choice(REFUSED)
-        head = self.choice(("def run(inputs):",) * 6 + ("def run(q, a=1):", "def run(*, q, **rest):", "def run(inputs, /):", "def go(inputs):"))
+        head = self.choice(
+            ("def run(inputs):",) * 6 + ("def run(q, a=1):", "def run(*, q, **rest):", "def run(inputs, /):", "def go(inputs):")
+        )
         lines = [self.choice(LINES).format(self.choice(PIECES), self.choice(PIECES)) for _ in range(self.randrange(1, 7))]
         return "\n    ".join([head, *lines])
 
@@ -117,7 +182,10 @@ class Chance(random.Random):
     def flow(self, count: int | None = None) -> dict[str, Any]:
         """Returns the data of a flow."""
         ids = self.sample(IDS, self.randrange(1, len(IDS))) if count is None else [f"n{place}" for place in range(count)]
-        nodes = {each: self.node([*ids[max(0, place - 20) : place], each] if self.random() < 0.05 else ids[max(0, place - 20) : place]) for place, each in enumerate(ids)}
+        nodes = {
+            each: self.node([*ids[max(0, place - 20) : place], each] if self.random() < 0.05 else ids[max(0, place - 20) : place])
+            for place, each in enumerate(ids)
+        }
         made: dict[str, Any] = {"nodes": nodes, "prompts": {each: {"messages": [self.message()]} for each in NAMES[:3]}}
         if self.random() < 0.8:
             made |= {"flows": {"f": {"nodes": ids}}, "workflows": {"w": {"flow": "f"}}}
@@ -174,14 +242,18 @@ def _characters(chance: Chance) -> str:
 def _bomb(chance: Chance) -> str:
     """Returns aliases that double what they name, or that name themselves."""
     levels = "".join(f"a{place}: &a{place} [{', '.join([f'*a{place - 1}'] * 9)}]\n" for place in range(1, chance.randrange(3, 30)))
-    return chance.choice((f"a0: &a0 [x]\n{levels}nodes: {{b: *a2}}\n", "nodes: &a {b: *a}", "nodes: &a {b: {<<: *a}}", "<<: [*a]", "nodes: *b"))
+    return chance.choice(
+        (f"a0: &a0 [x]\n{levels}nodes: {{b: *a2}}\n", "nodes: &a {b: *a}", "nodes: &a {b: {<<: *a}}", "<<: [*a]", "nodes: *b")
+    )
 
 
 def _nested(chance: Chance) -> str:
     """Returns values inside values, many levels deep."""
     depth = chance.choice((50, 99, 101, 500, 5_000, 60_000))
     opened, closed = chance.choice((("[", "]"), ('{"a":', "}"), ('{"operands":[', "]}"), ("- ", ""), ("? ", "")))
-    return '{"nodes":{"a":' + opened * depth + "1" + closed * depth + "}}" if chance.random() < 0.7 else opened * depth + "1" + closed * depth
+    return (
+        '{"nodes":{"a":' + opened * depth + "1" + closed * depth + "}}" if chance.random() < 0.7 else opened * depth + "1" + closed * depth
+    )
 
 
 def _many(chance: Chance) -> str:
@@ -213,7 +285,9 @@ def _large(chance: Chance) -> str:
             nodes |= {f"n{len(nodes)}_{place}": each for place, each in enumerate(list(nodes.values()))}
         return chance.text({"nodes": nodes})[:LARGE_MOST]
     text = fill[kind]()
-    key = {"code": "code", "operators": "code", "prompt": "role", "brackets": "msg_template"}.get(kind, chance.choice(("name", "code", "role")))
+    key = {"code": "code", "operators": "code", "prompt": "role", "brackets": "msg_template"}.get(
+        kind, chance.choice(("name", "code", "role"))
+    )
     made = {"type": chance.choice(TYPES), key: text, "input_transformer": {"selector": {"q": text}} if kind == "path" else None}
     made["prompt"] = {"messages": [{"content": text}]}
     if key == "code":
