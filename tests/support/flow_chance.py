@@ -48,6 +48,7 @@ TEMPLATES = parts(
     "{{ " + "a." * 3000 + "b }}¦" + "{% endfor %}" * 50 + "¦" + "{% for " * 40 + "¦" + "{{ q }}" * 300 + "¦" + "{% if q %}" * 300,
 )
 REFUSED = parts("x=" + "-" * 9000 + "1¦" + "(" * 300, "\0¦def run(inputs)¦'''¦\\¦def run(x):\n\treturn 1\n        2¦0777¦λ = \ud800")
+LONG = 10_000
 OPERATORS = ("string-equals", "numeric-greater", "boolean-equals", "string-equals-path", "and", "or", "none", "")
 
 
@@ -136,6 +137,11 @@ class Chance(random.Random):
 
     def text(self, data: Any) -> str:
         """Returns data as JSON or as YAML."""
+        written = json.dumps(data)
         if self.random() < 0.6:
-            return json.dumps(data, ensure_ascii=self.random() < 0.5)
-        return str(yaml.dump(data, sort_keys=False, allow_unicode=self.random() < 0.5, default_flow_style=self.choice((None, True, False))))
+            return written if self.random() < 0.5 else json.dumps(data, ensure_ascii=False)
+        dumper = yaml.SafeDumper
+        if len(written) > LONG:  # only the faster one is fast enough, and it refuses halves of surrogate pairs
+            data, dumper = json.loads(written.replace("\\ud800", "n")), getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+        style, is_unicode = self.choice((None, True, False)), self.random() < 0.5
+        return str(yaml.dump(data, Dumper=dumper, sort_keys=False, allow_unicode=is_unicode, default_flow_style=style))
