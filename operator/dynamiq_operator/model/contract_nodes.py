@@ -165,6 +165,8 @@ class Nodes:
         elif prefix:
             uses = uses._replace(inner=uses.missing)
         if selector:
+            if path and path[0] not in selector and uses.missing is Use.NEEDS:
+                raise _Whole  # it fails for every caller
             for text in selector.values() if not path else [selector[path[0]]] if path[0] in selector else []:
                 for steps, use in self._selected(text):
                     null = Use.DEFAULT if use is Use.DEFAULT else uses.null

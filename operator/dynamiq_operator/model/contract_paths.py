@@ -21,6 +21,7 @@ _OPEN, _IN = re.compile(r"\{[{%#]"), re.compile(r"\sin\s")
 _CLOSE = {"{{": "}}", "{%": "%}", "{#": "#}"}
 _END_RAW = re.compile(r"\{%[-+]?\s{0,9}endraw\s{0,9}[-+]?%\}")
 _FUNCTIONS = frozenset({"range", "dict", "lipsum", "cycler", "joiner", "namespace"})
+_CONSTANTS = frozenset({"true", "false", "none"})
 _ENDS = frozenset({"else", "endif", "endfor"})
 
 
@@ -210,6 +211,8 @@ class _Variables:
                     self._visit(node)
                     return
             node = value
+        if node.id in _CONSTANTS:
+            return
         path = (node.id, *reversed(steps))
         self._found.add(path)
         if is_test:

@@ -321,6 +321,9 @@ def _with_default(uses: KeyUse) -> KeyUse:
 
 
 def _catches(handler: ast.ExceptHandler) -> bool:
+    """Returns True if a run goes on after a missing key."""
+    if any(isinstance(each, ast.Raise) for statement in handler.body for each in ast.walk(statement)):
+        return False
     if handler.type is None:
         return True
     caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
