@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,14 +18,18 @@ from pydantic import Field
 
 from dynamiq_operator.model.base import Digest, Part
 from dynamiq_operator.model.contract_nodes import Found, Nodes
-from dynamiq_operator.model.contract_paths import Use
+from dynamiq_operator.model.contract_paths import TooMuch, Use
 from dynamiq_operator.model.flow_check import nodes_of
 from dynamiq_operator.model.flows import FlowError, as_json
 
 NAME_MOST, NAMES_MOST, NODES_MOST, UNTOLD_MOST = 64, 128, 400, 64
-MARKS = ("\n", ",", ": ", "- ")
-MARKS_MOST, BYTES_MOST = 9_000, 200_000
+MARKS = ("\n", "\r", ",", ": ", "- ", "{", "[")
+MARKS_MOST, BYTES_MOST = 4_000, 200_000
 """Marks between the values of a YAML text, and characters of it, that are parsed: larger ones take longer than a preview has time."""
+EXPANDED_MOST = 20_000
+"""Characters and values that the aliases of a YAML text add."""
+JSON_MARKS_MOST = 40_000
+_UNSTORABLE = re.compile("[\ud800-\udfff\0]")
 TYPES = frozenset({"string", "number", "boolean", "object", "array", "null"})
 _WORDS = {"integer": "number", "str": "string", "int": "number", "float": "number", "bool": "boolean", "dict": "object", "list": "array"}
 
@@ -99,7 +104,7 @@ def contract_of(text: str) -> Contract:
     try:
         nodes, prompts = _parsed(text)
         return _contract(Nodes(nodes, prompts))
-    except (FlowError, ValueError, TypeError, AttributeError, KeyError, RecursionError, MemoryError):
+    except (TooMuch, ValueError, TypeError, AttributeError, KeyError, RecursionError, MemoryError):
         return Contract(untold=(UntoldNode(node="", digest=_digest(text)),))
 
 
@@ -148,23 +153,27 @@ def _answered(live: Contract, new: Contract) -> Iterator[ContractChange]:
 
 def _parsed(text: str) -> tuple[dict[str, Any], Any]:
     """Returns the nodes of the flow, and its prompts by name. Raises FlowError."""
-    is_json = text.lstrip(" \t\r\n").startswith("{")
-    if is_json and len(text) > BYTES_MOST:
-        data = json.loads(text)  # as YAML, which may begin with a bracket, too, it would take too long
-    elif len(text) > BYTES_MOST or sum(map(text.count, MARKS)) > MARKS_MOST:
+    nodes = nodes_of(data := _data(text))
+    if len(nodes) > NODES_MOST:
+        raise FlowError("the flow has too many nodes to be told")
+    return nodes, data.get("prompts")
+
+
+def _data(text: str) -> Any:
+    if text.lstrip(" \t\r\n").startswith("{") and sum(map(text.count, ",[{")) <= JSON_MARKS_MOST:
+        try:
+            return json.loads(text)
+        except ValueError:
+            pass  # YAML may begin with a bracket, too
+    if len(text) > BYTES_MOST or sum(map(text.count, MARKS)) > MARKS_MOST:
         raise FlowError("the flow is too large to be told")
-    else:
-        data = json.loads(as_json(text))
-    return nodes_of(data), data.get("prompts")
+    return json.loads(as_json(text, expanded_most=len(text) + EXPANDED_MOST))
 
 
 def _contract(nodes: Nodes) -> Contract:
     found = Found()
     untold: list[UntoldNode] = []
-    for place, (node_id, spec) in enumerate(nodes.specs.items()):
-        if place >= NODES_MOST:
-            untold.append(UntoldNode(node="", digest=_digest(list(nodes.specs))))
-            break
+    for node_id, spec in nodes.specs.items():
         if (what := nodes.read(node_id, found)) is not None:
             untold.append(_untold(node_id, spec, what))
     declared, answered = nodes.declared(), nodes.answered()
@@ -190,7 +199,7 @@ def _contract(nodes: Nodes) -> Contract:
 
 def _is_storable(name: str) -> bool:
     """Returns True for a name that a row can pin: it is short, and has no half of a surrogate pair."""
-    return len(name) <= NAME_MOST and not any("\ud800" <= each <= "\udfff" or each == "\0" for each in name)
+    return len(name) <= NAME_MOST and not _UNSTORABLE.search(name)
 
 
 def _names(names: Iterable[str]) -> tuple[str, ...]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from graphlib import TopologicalSorter
+from typing import Any, TypeVar
 
 from dynamiq_operator.model import contract_python as python
-from dynamiq_operator.model.contract_paths import Steps, Use, selected, steps_of, variables
+from dynamiq_operator.model.contract_paths import Steps, Use, Work, selected, steps_of, variables
 
+T = TypeVar("T")
 HOPS_MOST = 40
 _RAW = re.compile(r"\{%[-+]?\s*(end)?raw\b")
-CODE_OF_ALL = 64 * 1024
-"""Characters of code of a flow that are read."""
+WORK_MOST = 25_000
+"""Steps that are taken for a flow."""
 LLMS, AGENT = "dynamiq.nodes.llms.", "Agent"
 PASSES = frozenset({"Input", "Output", "Pass"})
 PASSING = PASSES | {"Delay"}
@@ -43,8 +45,9 @@ class Nodes:
         self.specs = specs
         self._prompts = prompts if isinstance(prompts, dict) else {}
         self._conditional: dict[str, bool] = {}
-        self._ended: dict[str, frozenset[str]] = {}
-        self._code = CODE_OF_ALL
+        self._work = Work(WORK_MOST)
+        self._places = {each: 1 << place for place, each in enumerate(specs)}
+        self._ended = self._all_ended()
 
     def read(self, node_id: str, found: Found) -> Any:
         """Adds the fields that a node reads. Returns what of it cannot be told, as JSON data; None if all can."""
@@ -71,7 +74,7 @@ class Nodes:
 
     def declared(self) -> list[tuple[str, Any, bool]]:
         """Returns the fields of Input nodes' schemas: name, type, and whether they are required."""
-        return [each for spec in self.specs.values() if _kind(spec) == "Input" for each in _declared(spec)]
+        return [each for spec in self.specs.values() if _kind(spec) == "Input" for each in self._spent(_declared(spec))]
 
     def answered(self) -> list[tuple[str, str | None]] | None:
         """Returns the fields of the answer with their types; None if that cannot be told."""
@@ -79,7 +82,12 @@ class Nodes:
         selectors = [_selector(spec, "output_transformer") or _selector(spec, "input_transformer") for spec in outputs]
         if len(outputs) != 1 or not selectors[0]:
             return None
-        return [(str(key), _literal(value)) for key, value in selectors[0].items()]
+        return [(str(key), _literal(value)) for key, value in self._spent(selectors[0].items())]
+
+    def _spent(self, every: Iterable[T]) -> Iterator[T]:
+        for each in every:
+            self._work.spend(5)
+            yield each
 
     def _uses(self, spec: dict[str, Any]) -> python.Uses | None:
         """Returns what a node reads of its input, by path; None for all that it selects. Raises _Whole."""
@@ -93,11 +101,11 @@ class Nodes:
         if name == f"dynamiq.nodes.agents.{AGENT}" or name == f"dynamiq.nodes.agents.agent.{AGENT}":
             return self._agent(spec)
         if kind == "Choice":
-            return dict.fromkeys(_conditions(spec), python.READS)
+            return dict.fromkeys(_conditions(spec, self._work), python.READS)
         if kind == "Map":
             return {("input",): python.use(Use.NEEDS, Use.NEEDS)}
         if kind == "HumanFeedbackTool":
-            return dict.fromkeys(_templates([spec.get("msg_template") or "{{input}}"]), python.READS) | {("action",): python.DEFAULT}
+            return dict.fromkeys(self._templates([spec.get("msg_template") or "{{input}}"]), python.READS) | {("action",): python.DEFAULT}
         if kind == "Delay":
             return {("until",): python.DEFAULT, ("duration_seconds",): python.DEFAULT}
         if _selector(spec, "input_transformer"):
@@ -105,9 +113,7 @@ class Nodes:
         raise _Whole
 
     def _python(self, spec: dict[str, Any]) -> python.Uses | None:
-        code = spec.get("code")
-        self._code -= len(code) if isinstance(code, str) else 0
-        uses = python.keys_of(code, as_parameters=spec.get("use_multiple_params") is True) if self._code >= 0 else None
+        uses = python.keys_of(spec.get("code"), self._work, as_parameters=spec.get("use_multiple_params") is True)
         if uses is None and not _selector(spec, "input_transformer"):
             raise _Whole
         return uses
@@ -119,11 +125,13 @@ class Nodes:
         own = {("input",), *uses}
         for key, each in (("role", python.KeyUse(Use.NEEDS, Use.NEEDS, Use.READS)), ("instructions", python.READS)):
             if isinstance(text := spec.get(key), str) and _RAW.search(text):  # only such a text is a template
-                uses |= {path: each for path in _templates([text]) if path[:1] not in own}
+                uses |= {path: each for path in self._templates([text]) if path[:1] not in own}
         if message is None:
             return uses | {("input",): python.use(Use.READS, Use.NEEDS)}
         # A variable has to be there, but what it lacks is empty, and so are an agent's own fields.
-        return uses | {path: python.KeyUse(Use.NEEDS, Use.NEEDS, Use.READS) for path in _templates(_texts(message)) if path[:1] not in own}
+        return uses | {
+            path: python.KeyUse(Use.NEEDS, Use.NEEDS, Use.READS) for path in self._templates(_texts(message)) if path[:1] not in own
+        }
 
     def _prompt(self, spec: dict[str, Any]) -> dict[Steps, Use]:
         prompt = spec.get("prompt")
@@ -131,7 +139,19 @@ class Nodes:
         messages = prompt.get("messages") if isinstance(prompt, dict) else None
         if not isinstance(messages, list):
             raise _Whole
-        return _templates([text for each in messages for text in _texts(each)])
+        return self._templates([text for each in messages for text in _texts(each)])
+
+    def _templates(self, texts: list[Any]) -> dict[Steps, Use]:
+        """Returns the variables of templates, each with its use if it is null. Raises _Whole."""
+        found: dict[Steps, Use] = {}
+        for text in texts:
+            self._work.spend(10 + (len(text) // 100 if isinstance(text, str) else 0))
+            names = variables(text, self._work) if isinstance(text, str) else None
+            if names is None:
+                raise _Whole
+            for path, null in names.items():
+                found[path] = max(null, found.get(path, Use.DEFAULT))
+        return found
 
     def _taken(self, node_id: str, path: Steps, uses: python.KeyUse, found: Found, hops: int = 0) -> None:
         """Adds the fields behind a path of what a node takes. Raises _Whole."""
@@ -145,11 +165,12 @@ class Nodes:
         elif prefix:
             uses = uses._replace(inner=uses.missing)
         if selector:
-            for key, text in selector.items():
-                if not path or key == path[0]:
-                    for steps, use in _required(selected(text)):
-                        null = Use.DEFAULT if use is Use.DEFAULT else uses.null
-                        self._resolve(node_id, (*prefix, *steps), python.use(null, uses.null), found, hops)
+            if path and path[0] not in selector and uses.missing is Use.NEEDS:
+                raise _Whole  # it fails for every caller
+            for text in selector.values() if not path else [selector[path[0]]] if path[0] in selector else []:
+                for steps, use in self._selected(text):
+                    null = Use.DEFAULT if use is Use.DEFAULT else uses.null
+                    self._resolve(node_id, (*prefix, *steps), python.use(null, uses.null), found, hops)
         elif path or prefix:
             self._resolve(node_id, (*prefix, *path), uses, found, hops)
         else:
@@ -158,12 +179,12 @@ class Nodes:
     def _is_deep(self, node_id: str, prefix: Steps) -> bool:
         """Returns True if a path leads into a field of the run's input, and not only to the input."""
         head = str(prefix[0])
-        return len(prefix) > 2 if head in self._before(node_id) and _kind(self.specs[head]) in PASSING else True
+        return len(prefix) > 2 if self._is_before(head, node_id) and _kind(self.specs[head]) in PASSING else True
 
     def _all_selected(self, node_id: str, spec: dict[str, Any], found: Found) -> None:
         prefix, selector = _path(spec, "input_transformer"), _selector(spec, "input_transformer")
         for text in selector.values():
-            for steps, use in _required(selected(text)):
+            for steps, use in self._selected(text):
                 self._resolve(node_id, (*prefix, *steps), python.use(use, use), found, 0)
         if prefix and not selector:
             self._resolve(node_id, prefix, python.READS, found, 0)
@@ -172,12 +193,13 @@ class Nodes:
         """Adds the field that a path of a node begins with, also through the result of a node that passes its input on. Raises _Whole."""
         if not path or path[0] is None or hops > HOPS_MOST:
             raise _Whole
+        self._work.spend(5 + len(path))
         head = path[0]
-        is_before = head in self.specs and head in self._before(node_id)
+        is_before = self._is_before(head, node_id)
         if not is_before:
             found.add(head, uses.missing)
         # A node that may have ended by then hides the field, too.
-        if is_before or (head in self.specs and head != node_id and node_id not in self._before(head)):
+        if is_before or (head in self.specs and head != node_id and not self._is_before(node_id, head)):
             self._resolve_result(head, path, uses, found, hops)
 
     def _resolve_result(self, head: str, path: Steps, uses: python.KeyUse, found: Found, hops: int) -> None:
@@ -194,29 +216,37 @@ class Nodes:
             rest = path[2:] if path[1] == "input" else (*after, *path[2:])
             self._taken(head, rest, inner, found, hops + 1)
             return
-        for key, text in selector.items():
-            if len(path) == 2 or key == path[2]:
-                for steps, of in _required(selected(text)):
-                    both = Use.DEFAULT if of is Use.DEFAULT else uses.null
-                    self._taken(head, (*after, *steps), python.use(both, both), found, hops + 1)
+        for text in selector.values() if len(path) == 2 else [selector[path[2]]] if path[2] in selector else []:
+            for steps, of in self._selected(text):
+                both = Use.DEFAULT if of is Use.DEFAULT else uses.null
+                self._taken(head, (*after, *steps), python.use(both, both), found, hops + 1)
 
-    def _before(self, node_id: str) -> frozenset[str]:
-        """Returns the nodes that have ended before a node begins."""
-        if node_id not in self._ended:
-            found: set[str] = set()
-            todo = self._depends(node_id)
-            while todo:
-                each = todo.pop()
-                if each not in found:
-                    found.add(each)
-                    todo += self._depends(each)
-            self._ended[node_id] = frozenset(found)
-        return self._ended[node_id]
+    def _is_before(self, node_id: object, other: str) -> bool:
+        """Returns True if a node has ended before another one begins."""
+        return bool(self._places.get(str(node_id), 0) & self._ended[other])
+
+    def _all_ended(self) -> dict[str, int]:
+        """Returns the places of the nodes that have ended before each node. Raises ValueError for a circle, which no engine runs."""
+        depends = {each: set(self._depends(each)) & self.specs.keys() for each in self.specs}
+        ended: dict[str, int] = {}
+        for each in TopologicalSorter(depends).static_order():
+            ended[each] = 0
+            for before in depends[each]:
+                ended[each] |= ended[before] | self._places[before]
+        return ended
 
     def _depends(self, node_id: str) -> list[str]:
         spec = self.specs.get(node_id)
         depends = spec.get("depends") if isinstance(spec, dict) else None
+        self._work.spend(len(depends) if isinstance(depends, list) else 0)
         return [str(each.get("node")) for each in depends if isinstance(each, dict)] if isinstance(depends, list) else []
+
+    def _selected(self, text: object) -> list[tuple[Steps, Use]]:
+        """Returns the paths that a selector reads. Raises _Whole."""
+        self._work.spend(5 + (len(text) // 4 if isinstance(text, str) else 0))
+        if (paths := selected(text)) is None:
+            raise _Whole
+        return paths
 
     def _is_conditional(self, node_id: str, hops: int = 0) -> bool:
         """Returns True if a node may be skipped in a run that succeeds."""
@@ -231,12 +261,6 @@ class Nodes:
                 each.get("option") or each.get("condition") or each.get("trigger") not in (None, "success") for each in every
             ) or any(self._is_conditional(str(each.get("node")), hops + 1) for each in every)
         return self._conditional[node_id]
-
-
-def _required(paths: list[tuple[Steps, Use]] | None) -> list[tuple[Steps, Use]]:
-    if paths is None:
-        raise _Whole
-    return paths
 
 
 def _kind(spec: Any) -> str:
@@ -277,9 +301,10 @@ def _declared(spec: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
     schema = spec.get("schema") or spec.get("json_schema")
     properties = schema.get("properties") if isinstance(schema, dict) else None
     required = schema.get("required") if isinstance(schema, dict) else None
+    names = {each for each in required if isinstance(each, str)} if isinstance(required, list) else set[str]()
     for name, each in properties.items() if isinstance(properties, dict) else ():
         of = each if isinstance(each, dict) else {}
-        yield name, of.get("type"), of.get("required") is True or (isinstance(required, list) and name in required)
+        yield name, of.get("type"), of.get("required") is True or name in names
 
 
 def _literal(value: Any) -> str | None:
@@ -287,18 +312,6 @@ def _literal(value: Any) -> str | None:
     if isinstance(value, str):
         return "string" if selected(value) == [] else None
     return None
-
-
-def _templates(texts: list[Any]) -> dict[Steps, Use]:
-    """Returns the variables of templates, each with its use if it is null. Raises _Whole."""
-    found: dict[Steps, Use] = {}
-    for text in texts:
-        names = variables(text) if isinstance(text, str) else None
-        if names is None:
-            raise _Whole
-        for path, null in names.items():
-            found[path] = max(null, found.get(path, Use.DEFAULT))
-    return found
 
 
 def _texts(message: Any) -> list[Any]:
@@ -325,19 +338,20 @@ def _texts(message: Any) -> list[Any]:
     return texts
 
 
-def _conditions(spec: Mapping[str, Any]) -> set[Steps]:
+def _conditions(spec: Mapping[str, Any], work: Work) -> set[Steps]:
     """Returns the paths that the conditions of a Choice read. Raises _Whole."""
     options = spec.get("options")
     found: set[Steps] = set()
     for option in options if isinstance(options, list) else ():
         condition = option.get("condition") if isinstance(option, dict) else None
         if condition is not None:
-            _condition(condition, (), found, 0)
+            _condition(condition, (), found, work)
     return found
 
 
-def _condition(condition: Any, prefix: Steps, found: set[Steps], hops: int) -> None:
-    if not isinstance(condition, dict) or hops > HOPS_MOST:
+def _condition(condition: Any, prefix: Steps, found: set[Steps], work: Work) -> None:
+    work.spend(5 + len(prefix))
+    if not isinstance(condition, dict):
         raise _Whole
     variable, operands = condition.get("variable"), condition.get("operands")
     steps: Steps | None = () if variable in (None, "") else steps_of(variable) if isinstance(variable, str) else None
@@ -346,7 +360,7 @@ def _condition(condition: Any, prefix: Steps, found: set[Steps], hops: int) -> N
     path = (*prefix, *steps)
     if isinstance(operands, list) and operands:
         for each in operands:
-            _condition(each, path, found, hops + 1)
+            _condition(each, path, found, work)
     else:
         found.add(path)
     value = condition.get("value")

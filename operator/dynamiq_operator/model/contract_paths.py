@@ -17,12 +17,29 @@ _STEP = re.compile(
       | \.?(?P<open>\[)?\s*(?P<quote>['"])(?P<quoted>(?:(?!(?P=quote)).)*)(?P=quote)\s*(?(open)\]|)""",
     re.VERBOSE,
 )
-_TAG = re.compile(r"\{\{(?P<expression>.*?)\}\}|\{%(?P<statement>.*?)%\}|\{#.*?#\}", re.DOTALL)
-_RAW = re.compile(r"\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}", re.DOTALL)
-_FOR = re.compile(r"for\s+(?P<names>[\w\s,]+?)\s+in\s+(?P<of>.+?)(?:\s+recursive)?", re.DOTALL)
-_SET = re.compile(r"set\s+(?P<name>\w+)\s*=\s*(?P<value>.+)", re.DOTALL)
+_OPEN, _IN = re.compile(r"\{[{%#]"), re.compile(r"\sin\s")
+_CLOSE = {"{{": "}}", "{%": "%}", "{#": "#}"}
+_END_RAW = re.compile(r"\{%[-+]?\s{0,9}endraw\s{0,9}[-+]?%\}")
 _FUNCTIONS = frozenset({"range", "dict", "lipsum", "cycler", "joiner", "namespace"})
+_CONSTANTS = frozenset({"true", "false", "none"})
 _ENDS = frozenset({"else", "endif", "endfor"})
+
+
+class TooMuch(Exception):  # noqa: N818 - an outcome
+    """A flow takes more steps than a preview has time for."""
+
+
+class Work:
+    """The steps that may still be taken for a flow, of about a microsecond each."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def spend(self, steps: int) -> None:
+        """Raises TooMuch if none are left."""
+        self._left -= steps
+        if self._left < 0:
+            raise TooMuch
 
 
 class Use(IntEnum):
@@ -52,6 +69,8 @@ def selected(text: object) -> list[tuple[Steps, Use]] | None:
     """Returns the paths that a selector reads, empty for a text that is a value. None: that cannot be told."""
     if not isinstance(text, str):
         return []
+    if len(text) > TEXT_MOST:  # a value, unless it may be a path
+        return None if "||" in text or _ROOTED.match(text) else []
     candidates = [part.strip() for part in text.split("||") if part.strip()]
     if "||" in text and any(_ROOTED.match(each) for each in candidates):
         found = [steps_of(each) for each in candidates if _ROOTED.match(each)]
@@ -63,33 +82,50 @@ def selected(text: object) -> list[tuple[Steps, Use]] | None:
     return [(steps, Use.DEFAULT)] if steps else []
 
 
-def variables(text: str) -> dict[Steps, Use] | None:
+def variables(text: str, work: Work) -> dict[Steps, Use] | None:
     """Returns the variables of a Jinja template that it does not define itself, each with its use if it is null. None: that cannot be told."""
-    found = _Variables()
+    found, tags = _Variables(), _tags(text)
     own: list[set[str]] = [set()]
-    for tag in _TAG.finditer(_RAW.sub("", text)):
-        expression, statement = tag["expression"], (tag["statement"] or "").strip("-+ \t\r\n")
-        if expression is None and tag["statement"] is None:
-            continue
-        word = statement.partition(" ")[0]
-        is_test, names = word in ("if", "elif"), set[str]()
-        if (each := _FOR.fullmatch(statement)) is not None:
-            own.append({"loop", *(name.strip() for name in each["names"].split(","))})
-            expression = each["of"]
-        elif (each := _SET.fullmatch(statement)) is not None:
-            expression, names = each["value"], {each["name"]}
-        elif is_test:
-            expression = statement.partition(" ")[2]
+    is_branched = "{% if" in text
+    for tag, expression in tags or ():
+        work.spend(20 + len(expression) + len(own))
+        word, _, rest = ("", "", expression) if tag == "{{" else expression.partition(" ")
+        names = set[str]()
+        if word == "for" and (of := _IN.search(rest)) is not None:
+            own.append({"loop", *(name.strip() for name in rest[: of.start()].split(","))})
+            rest = rest[of.end() :].removesuffix(" recursive")
+        elif word == "set" and rest.partition("=")[0].strip().isidentifier():
+            name, _, rest = rest.partition("=")
+            names = {name.strip()}
         elif word in _ENDS:
             if word == "endfor" and len(own) > 1:
                 own.pop()
             continue
-        elif expression is None:
+        elif word not in ("", "if", "elif"):
             return None
-        if not found.read(expression.strip("-+ \t\r\n"), set().union(*own), is_test=is_test):
+        if not found.read(rest.strip(), own, is_test=word in ("if", "elif")):
             return None
-        own[-1] |= names if len(own) == 1 and "{% if" not in text else set()  # one in a branch may be not set
-    return found.uses()
+        own[-1] |= names if len(own) == 1 and not is_branched else set()  # one in a branch may be not set
+    return None if tags is None else found.uses()
+
+
+def _tags(text: str) -> list[tuple[str, str]] | None:
+    """Returns the tags of a template with what is in them, in one pass. None: one has no end."""
+    found: list[tuple[str, str]] = []
+    place = 0
+    while (match := _OPEN.search(text, place)) is not None:
+        tag = match[0]
+        end = text.find(_CLOSE[tag], match.end())
+        if end < 0:
+            return None
+        inner, place = text[match.end() : end].strip("-+ \t\r\n"), end + 2
+        if tag == "{%" and inner == "raw":
+            if (after := _END_RAW.search(text, place)) is None:
+                return None
+            place = after.end()
+        elif tag != "{#":
+            found.append((tag, inner))
+    return found
 
 
 class _Untold(Exception):  # noqa: N818 - an outcome
@@ -101,22 +137,23 @@ class _Variables:
 
     def __init__(self) -> None:
         self._read: set[Steps] = set()
+        self._found: set[Steps] = set()
         self._tested: set[Steps] = set()
 
     def uses(self) -> dict[Steps, Use]:
         return {path: Use.DEFAULT if path in self._tested else Use.READS for path in self._read}
 
-    def read(self, expression: str, own: set[str], *, is_test: bool) -> bool:
+    def read(self, expression: str, own: Sequence[set[str]], *, is_test: bool) -> bool:
         """Adds the variables of an expression but for its `own`. Returns False if it does more than what is read here."""
         if not expression or len(expression) > TEXT_MOST:
             return False
-        before = set(self._read)
+        self._found = set()
         try:
             tree = ast.parse(expression.replace("\n", " ").replace("~", "+"), mode="eval")
             self._visit(tree.body, is_test=is_test)
         except (SyntaxError, ValueError, RecursionError, MemoryError, _Untold):
             return False
-        self._read = before | {path for path in self._read - before if path[0] not in own}
+        self._read |= {path for path in self._found if not any(path[0] in each for each in own)}
         return True
 
     def _visit(self, node: ast.expr | None, *, is_test: bool = False) -> None:
@@ -174,8 +211,10 @@ class _Variables:
                     self._visit(node)
                     return
             node = value
+        if node.id in _CONSTANTS:
+            return
         path = (node.id, *reversed(steps))
-        self._read.add(path)
+        self._found.add(path)
         if is_test:
             self._tested.add(path)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from dynamiq_operator.model.contract_paths import Steps, Use
+from dynamiq_operator.model.contract_paths import Steps, Use, Work
 
-CODE_MOST = 32 * 1024
+CODE_MOST = 16 * 1024
 """Characters of code that are read."""
 _CAUGHT = frozenset({"Exception", "BaseException", "KeyError", "LookupError"})
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -31,18 +32,30 @@ def use(missing: Use, null: Use) -> KeyUse:
     return KeyUse(missing, null, missing)
 
 
-def keys_of(code: object, *, as_parameters: bool) -> Uses | None:
+def keys_of(code: object, work: Work, *, as_parameters: bool) -> Uses | None:
     """Returns the keys that `run` reads. None: that cannot be told. `as_parameters`: it gets each key as a parameter."""
     if not isinstance(code, str) or len(code) > CODE_MOST:
         return None
+    work.spend(len(code) // 4)
     try:
         tree = ast.parse(code)
+        _weigh(tree, work)
         runs = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef) and each.name == "run"]
         if len(runs) != 1 or runs[0] not in tree.body or runs[0].decorator_list:
             return None
         return _parameters(runs[0]) if as_parameters else _read(runs[0])
     except (SyntaxError, ValueError, RecursionError, MemoryError, _Untold):
         return None
+
+
+def _weigh(tree: ast.AST, work: Work) -> None:
+    """Spends the steps that the walks take: each node is walked again with some of those around it."""
+    level: list[ast.AST] = [tree]
+    depth = 1
+    while level:
+        work.spend(len(level) * depth // 2)
+        level = [child for each in level for child in ast.iter_child_nodes(each)]
+        depth += 1
 
 
 class _Untold(Exception):  # noqa: N818 - an outcome
@@ -110,14 +123,14 @@ def _plain(node: ast.expr) -> set[str]:
 
 def _aliases(run: ast.FunctionDef) -> dict[str, ast.expr]:
     """Returns the names that are assigned once, with what they stand for."""
-    stored = [each.id for each in ast.walk(run) if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load)]
+    stored = Counter(each.id for each in ast.walk(run) if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load))
     return {
         each.targets[0].id: each.value
         for each in ast.walk(run)
         if isinstance(each, ast.Assign)
         and len(each.targets) == 1
         and isinstance(each.targets[0], ast.Name)
-        and stored.count(each.targets[0].id) == 1
+        and stored[each.targets[0].id] == 1
     }
 
 
@@ -308,6 +321,9 @@ def _with_default(uses: KeyUse) -> KeyUse:
 
 
 def _catches(handler: ast.ExceptHandler) -> bool:
+    """Returns True if a run goes on after a missing key."""
+    if any(isinstance(each, ast.Raise) for statement in handler.body for each in ast.walk(statement)):
+        return False
     if handler.type is None:
         return True
     caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]

@@ -51,8 +51,8 @@ _Loader.yaml_implicit_resolvers = {
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0123456789."))
 
 
-def as_json(text: str) -> str:
-    """Serializes the flow as JSON text: an object. Raises FlowError."""
+def as_json(text: str, *, expanded_most: int = WRITTEN_MAX) -> str:
+    """Serializes the flow as JSON text: an object. `expanded_most`: characters and values of YAML with its aliases expanded. Raises FlowError."""
     if text.lstrip(" \t\r\n").startswith("{"):
         try:
             json.loads(text, parse_constant=_refused, parse_float=len, parse_int=len)
@@ -61,7 +61,7 @@ def as_json(text: str) -> str:
         else:
             return text
     try:
-        _measure(text)
+        _measure(text, expanded_most)
         data = yaml.load(text, Loader=_Loader)  # noqa: S506 - a subclass of the safe loader
         made = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except FlowError:
@@ -74,7 +74,7 @@ def as_json(text: str) -> str:
     return made
 
 
-def _measure(text: str) -> None:
+def _measure(text: str, most: int) -> None:
     """Adds up the size of the text with its aliases expanded, event by event; builds nothing. Raises FlowError and yaml.YAMLError."""
     open_nodes = [_Measured()]
     anchors: dict[str, _Measured] = {}
@@ -99,7 +99,7 @@ def _measure(text: str) -> None:
         around = open_nodes[-1]
         around.size += done.size
         around.depth = max(around.depth, done.depth + 1)
-        if around.size > WRITTEN_MAX:
+        if around.size > most:
             raise FlowError("the flow is too large with its aliases written out")
         if around.depth + len(open_nodes) > DEPTH_MAX:
             raise _too_deep()
