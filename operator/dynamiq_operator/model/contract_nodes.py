@@ -63,6 +63,7 @@ class Nodes:
             else:
                 for path, each in uses.items():
                     self._taken(node_id, path, each, own)
+                self._conditions_of_depends(node_id, own)
                 # By another field, which a caller may send, it fails.
                 untold = sorted(str(path[0]) for path in uses) if _takes_no_more(spec) else None
         except _Whole:
@@ -71,6 +72,16 @@ class Nodes:
         for name, use in own.uses.items():
             found.add(name, min(use, most))
         return untold
+
+    def _conditions_of_depends(self, node_id: str, found: Found) -> None:
+        """Adds the fields that decide, through the result of a node, whether this one runs. Raises _Whole."""
+        depends = self.specs[node_id].get("depends")
+        for each in depends if isinstance(depends, list) else ():
+            if isinstance(each, dict) and each.get("condition") and isinstance(target := each.get("node"), str):
+                paths: set[Steps] = set()
+                _condition(each["condition"], (target,), paths, self._work)
+                for path in paths:
+                    self._resolve(node_id, path, python.READS, found, 0)
 
     def declared(self) -> list[tuple[str, Any, bool]]:
         """Returns the fields of Input nodes' schemas: name, type, and whether they are required."""
@@ -169,7 +180,8 @@ class Nodes:
                 raise _Whole  # it fails for every caller
             for text in selector.values() if not path else [selector[path[0]]] if path[0] in selector else []:
                 for steps, use in self._selected(text):
-                    null = Use.DEFAULT if use is Use.DEFAULT else uses.null
+                    # One of several alternatives alone is no need.
+                    null = Use.DEFAULT if use is Use.DEFAULT else min(uses.null, Use.READS) if "||" in str(text) else uses.null
                     self._resolve(node_id, (*prefix, *steps), python.use(null, uses.null), found, hops)
         elif path or prefix:
             self._resolve(node_id, (*prefix, *path), uses, found, hops)

@@ -74,7 +74,10 @@ def selected(text: object) -> list[tuple[Steps, Use]] | None:
     candidates = [part.strip() for part in text.split("||") if part.strip()]
     if "||" in text and any(_ROOTED.match(each) for each in candidates):
         found = [steps_of(each) for each in candidates if _ROOTED.match(each)]
-        return None if None in found else [(each, Use.DEFAULT) for each in found if each is not None]
+        # Without a text at the end, a run that sends none of them gets nothing: the last one stands for all.
+        last = Use.READS if _ROOTED.match(candidates[-1]) else Use.DEFAULT
+        uses = [*[Use.DEFAULT] * (len(found) - 1), last]
+        return None if None in found else [(each, use) for each, use in zip(found, uses, strict=True) if each is not None]
     steps = steps_of(text)
     if _ROOTED.match(text):
         return None if steps is None else [(steps, Use.READS)]

@@ -151,15 +151,19 @@ class _Reader:
     depth: int = 0
     caught: int = 0
     tests: int = 0
-    guarded: set[str] = field(default_factory=set)
-    """Keys whose presence is tested: what is read of them is read where they are there."""
+    present: list[set[str]] = field(default_factory=list)
+    """Keys whose presence is tested, by branch: what is read of them there is read where they are there."""
 
     def block(self, statements: list[ast.stmt]) -> None:
         before = self.depth
+        self.present.append(set())
         for statement in statements:
             self.visit(statement)
+            if isinstance(statement, ast.If) and isinstance(statement.body[-1], ast.Return | ast.Continue):
+                self.present[-1] |= self._tested_keys(statement.test)
             if any(isinstance(each, ast.Return | ast.Raise | ast.Break | ast.Continue) for each in ast.walk(statement)):
                 self.depth += 1  # what follows may not be reached
+        self.present.pop()
         self.depth = before
 
     def visit(self, node: ast.AST) -> None:
@@ -177,7 +181,7 @@ class _Reader:
             case ast.Compare(left=ast.Constant(value=str() as key), ops=[ast.In() | ast.NotIn()], comparators=[whole]) if self._is_whole(
                 whole
             ):
-                self._note((key,), use(Use.DEFAULT if self.tests else Use.READS, Use.READS), is_test=self.tests > 0)
+                self._note((key,), use(Use.DEFAULT if self.tests else Use.READS, Use.READS))
             case ast.If() | ast.While() | ast.For() | ast.AsyncFor() | ast.Match() | ast.IfExp():
                 self._branch(node)
             case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=final):
@@ -215,6 +219,11 @@ class _Reader:
 
     def _branch(self, node: ast.AST) -> None:
         """Visits what decides, which each run reads, and then what some runs read."""
+        test = node.test if isinstance(node, ast.If | ast.IfExp | ast.While) else None
+        if isinstance(node, ast.If) and any(isinstance(each, ast.Raise) for each in node.body):
+            for key, uses in self._refused(node.test).items():
+                self._use(node.test, (key,), uses)
+        self.present.append(self._tested_keys(test) if test is not None else set())
         for name, value in ast.iter_fields(node):
             if name in ("test", "iter", "subject"):
                 counts = name == "test" and not (isinstance(node, ast.If) and _raises(node))
@@ -229,6 +238,33 @@ class _Reader:
                         self.depth += 1
                         self.visit(child)
                         self.depth -= 1
+        self.present.pop()
+
+    def _refused(self, test: ast.expr) -> dict[str, KeyUse]:
+        """Returns the keys without which a check that raises refuses the input."""
+        match test:
+            case ast.BoolOp(op=ast.Or(), values=values):
+                return {key: uses for each in values for key, uses in self._refused(each).items()}
+            case ast.UnaryOp(op=ast.Not(), operand=value) | ast.Compare(left=value, ops=[ast.Is()], comparators=[ast.Constant(value=None)]):
+                found = self._path(value)
+                is_got = found is not None and len(found[0]) == 1 and found[1].missing is Use.READS
+                return {str(found[0][0]): use(Use.NEEDS, Use.NEEDS)} if found is not None and is_got else {}
+            case ast.Compare(left=ast.Constant(value=str() as key), ops=[ast.NotIn()], comparators=[whole]) if self._is_whole(whole):
+                return {key: use(Use.NEEDS, Use.READS)}
+        return {}
+
+    def _tested_keys(self, test: ast.expr) -> set[str]:
+        """Returns the keys whose presence a condition tests."""
+        keys = set()
+        for each in ast.walk(test):
+            match each:
+                case ast.Compare(left=ast.Constant(value=str() as key), ops=[ast.In() | ast.NotIn()], comparators=[whole]) if (
+                    self._is_whole(whole)
+                ):
+                    keys.add(key)
+                case ast.Call() if (found := self._path(each)) is not None:
+                    keys.add(str(found[0][0]))
+        return keys
 
     def _nested(self, statements: list[ast.stmt]) -> None:
         self.depth += 1
@@ -292,7 +328,8 @@ class _Reader:
             if isinstance(node.ctx, ast.Del):
                 self._note(steps, use(Use.READS if self.depth else Use.NEEDS, Use.READS))
             return
-        if self.tests and uses.missing is not Use.NEEDS:  # without the key the code goes on as it was meant to
+        is_present = any(steps[0] in each for each in self.present) and self.depth > 0
+        if is_present or (self.tests and uses.missing is not Use.NEEDS):  # without the key the code goes on as it was meant to
             uses = DEFAULT
         needs = Use.DEFAULT if self.caught else Use.READS if self.depth or steps[0] in self.at_times else Use.NEEDS
         missing, inner = (needs if each is Use.NEEDS else each for each in (uses.missing, uses.inner))
@@ -305,13 +342,10 @@ class _Reader:
         if isinstance(node, ast.Call):
             yield from node.args[1:]
 
-    def _note(self, steps: Steps, uses: KeyUse, *, is_test: bool = False) -> None:
+    def _note(self, steps: Steps, uses: KeyUse) -> None:
         before = self.uses.get(steps)
         if before is not None:
             uses = KeyUse(*map(max, before, uses))
-        if is_test or steps[0] in self.guarded:
-            self.guarded.add(str(steps[0]))
-            uses = KeyUse(Use.DEFAULT, uses.null, uses.inner)
         self.uses[steps] = uses
 
 

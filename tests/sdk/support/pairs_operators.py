@@ -101,10 +101,10 @@ MAP_BREAKING = (
         callers({"items": NUMBERS, "orders": NUMBERS}, nightly="orders", partner="orders"),
     ),
     Pair(
-        "a list gets another alternative",
+        "a list loses its alternative",
         SDK,
         mapped(NUMBER, "$.orders || $.items"),
-        mapped(NUMBER, "$.orders || $.lists"),
+        mapped(NUMBER, "$.orders"),
         callers({"items": NUMBERS, "orders": NUMBERS}, {"mobile": {"orders": None}}, web="orders", partner="items"),
     ),
     Pair(

@@ -40,12 +40,6 @@ def passed(**selector: str) -> str:
     )
 
 
-def transformed(number: str) -> str:
-    """Returns a flow with a Pass node that transforms what it takes."""
-    passes = node("operators.Pass", "start", path="$.start.output", transformers=[{"selector": {"number": number}}])
-    return flow({"start": START, "pass": passes, "output": output("pass", answer="$.pass.output.number")})
-
-
 NUMBER = "def run(inputs):\n    return inputs['number']\n"
 LISTED = json.dumps(
     {
@@ -97,10 +91,10 @@ BREAKING = (
         callers({**ASKED, "text": ASKED["question"]}, batch="text", partner="text"),
     ),
     Pair(
-        "a Pass node transforms an object",
+        "a Pass node selects from an object",
         SDK,
-        transformed("$.number"),
-        transformed("$.order.number"),
+        passed(number="$.start.output.number"),
+        passed(number="$.start.output.order.number"),
         callers({"number": 7, "order": {"number": 7}}, mobile="order"),
     ),
     Pair(
