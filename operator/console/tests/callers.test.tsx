@@ -50,7 +50,7 @@ describe.each([
   it("warns in the API's words, for eyes and screen readers, and nothing is said without a judgement", async () => {
     const preview = await previewed(BREAKS, path);
     expect(linesIn(preview)).toEqual([[`Breaking: ${drawn(READS.message)}`, ["notice", "warn"]]]);
-    await kit.says(READS.message, await kit.find("status", undefined, preview));
+    await kit.says(`Breaking: ${drawn(READS.message)}`, await kit.find("status", undefined, preview));
     expect(await kit.findings()).toEqual([]);
     kit.leave();
     const other = await previewed(null, path);

@@ -5,7 +5,7 @@ import { Pieces } from "./diff.tsx";
 
 const CLASSES = { Breaking: "notice warn", Unknown: "notice unknown", Compatible: "", None: "muted" } as const;
 
-/** Whom the version may break. Names are texts of users: what they hide is shown. */
+/** Lists whom the version may break. Names are texts of users: hidden characters are shown. */
 export function Callers({ lines }: { lines: CallerLine[] }) {
   if (lines.length === 0) return null;
   return (
