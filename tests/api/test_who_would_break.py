@@ -1,4 +1,4 @@
-"""Whom a version may break, on a real API server with the operator, the recorder, the API and the plugin: all of them tell the same."""
+"""Whom a version may break, on a real API server: the operator, the API and the plugin tell the same by the recorder."""
 
 from __future__ import annotations
 
@@ -88,18 +88,23 @@ def test_every_surface_names_the_callers_and_the_row_keeps_their_number(at: Reco
     with asking_where_breaking(at):
         assert plugin("policy", "check", APP, "--version", READS).returncode == 3
         assert plugin("policy", "check", APP, "--version", DEFAULTS).returncode == 0
-        assert plugin("deploy", APP, "--version", READS, "--yes").returncode == 3, "the row waits"
-        contract = pinned(at, READS)["contract"]
-        assert (contract["result"], contract["breaks"]) == (
+
+        def contract() -> Manifest | None:
+            assert plugin("deploy", APP, "--version", READS, "--yes").returncode == 3, "the row waits"
+            found: Manifest = pinned(at, READS)["contract"]
+            return found if "runs" in found["breaks"][0] else None  # a busy recorder does not answer in time
+
+        counted = eventually("a row is pinned with the count", contract)
+        assert (counted["result"], counted["breaks"]) == (
             "Breaking",
             [{"kind": "Reads", "name": "question", "runs": 12, "of": 72, "callers": 1}],
         )
-        assert f"{READS} reads `question`, which 12 of the last 72 runs (7 days) did not send: 1 caller (12)" in plugin.said(
-            "approve", APP, "--preview"
-        )
+        waiting = rest.uid(at.stage.api, kinds.ROW.kind, at.stage.rows(APP)[-1]["metadata"]["name"], at.stage.namespace)
+        (change,) = at.callers["editor"].get(f"{at.path}/deployments/{waiting}/preview")["callers"]["changes"]
+        assert change["message"] == f"{READS} reads `question`, which 12 of the last 72 runs (7 days) did not send: 1 caller (12)"
         assert plugin("deploy", APP, "--version", DEFAULTS, "--yes").returncode == 0, "it breaks nobody, and waits for nobody"
         assert (pinned(at, DEFAULTS)["contract"]["result"], "guards" in pinned(at, DEFAULTS)) == ("Compatible", False)
-    assert "ok" in plugin.said("verify", APP).lower()
+    assert "rows fit" in plugin.said("verify", APP)
 
 
 def test_a_rollback_that_breaks_tells_it_and_goes_on(at: Recorded, plugin: Plugin) -> None:

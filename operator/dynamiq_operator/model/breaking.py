@@ -110,21 +110,29 @@ class JudgedChange:
 class Judgement:
     """Whom a version may break. `unknown`: why runs were not counted, or too few of them; None if they were.
 
-    `days`: of the runs that were counted. `is_pinned`: it is that of a row, and counts no more.
+    `days`: of the runs that were counted. `is_pinned`: it is that of a row, with its result, and counts no more.
     """
 
     changes: tuple[JudgedChange, ...]
     unknown: str | None = None
     days: int = DAYS
     is_pinned: bool = False
+    pinned_result: Compatibility | None = None
 
     @property
     def result(self) -> Compatibility:
+        if self.pinned_result is not None:
+            return self.pinned_result
         results = {each.result for each in self.changes}
         if Compatibility.BREAKING in results:
             return Compatibility.BREAKING
-        is_unknown = Compatibility.UNKNOWN in results or (self.unknown is not None and self.fields)
+        is_unknown = Compatibility.UNKNOWN in results or self.why_unknown is not None
         return Compatibility.UNKNOWN if is_unknown else Compatibility.COMPATIBLE
+
+    @property
+    def why_unknown(self) -> str | None:
+        """The reason why runs were not counted, if some had to be."""
+        return self.unknown if self.fields or self.is_pinned else None
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -148,7 +156,7 @@ class Judgement:
             result=self.result if against is not None else None,
             against=against,
             breaks=breaks[:PINNED_BREAKS],
-            unknown=self.unknown[:256] if self.unknown is not None and self.fields else None,
+            unknown=self.why_unknown[:256] if self.why_unknown is not None else None,
         )
 
     def lines(self, version: str) -> list[str]:
@@ -157,8 +165,8 @@ class Judgement:
         lines = [self._sentence(each, version) for each in ordered[:SHOWN_CHANGES]]
         if (more := len(ordered) - SHOWN_CHANGES) > 0:
             lines.append(f"and {more} more changes of what it reads and answers")
-        if self.unknown is not None and self.fields:
-            lines.append(f"how many callers it may break is unknown: {self.unknown}")
+        if self.why_unknown is not None:
+            lines.append(f"how many callers it may break is unknown: {self.why_unknown}")
         return lines
 
     def as_json(self, version: str) -> dict[str, Any]:
@@ -166,7 +174,7 @@ class Judgement:
         return {
             "result": self.result.value,
             "days": self.days,
-            "unknown": self.unknown if self.fields else None,
+            "unknown": self.why_unknown,
             "changes": [
                 {
                     "kind": each.change.kind.value,
@@ -240,7 +248,7 @@ def of_pins(pinned: PinnedContract) -> Judgement:
         )
         for each in pinned.breaks
     )
-    return Judgement(told, pinned.unknown, is_pinned=True)
+    return Judgement(told, pinned.unknown, is_pinned=True, pinned_result=pinned.result)
 
 
 def _more(count: int, is_rest: bool) -> str:

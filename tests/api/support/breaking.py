@@ -1,4 +1,4 @@
-"""Makes versions that read a new field, and runs that do or do not send it, of an App on a real API server with a recorder."""
+"""Makes versions that read a new field, and sends runs with and without it, of an App on a real API server with a recorder."""
 
 from __future__ import annotations
 

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from dynamiq_operator.model import kinds
+from dynamiq_operator.model.names import OPERATOR_NAMESPACE
+from dynamiq_operator.model.recorder import RECORDER_AUDIENCE
 from local.clusters import Cluster
 from tests.api.support import rest_rehearsal
 from tests.api.support.journal_process import Journal, journaling
 from tests.api.support.recorder_process import Recorder, a_pod, recording, runs_of
-from tests.support import factories, history_stage, rest
+from tests.support import factories, history_stage, recorders, rest
+from tests.support.api import Api
 from tests.support.history_stage import HistoryStage
-from tests.support.operator import Operator
+from tests.support.operator import OPERATOR_ACCOUNT, Operator
 from tests.support.rest import Client
 from tests.support.waiting import eventually
 
@@ -66,7 +69,7 @@ def recorded(cluster: Cluster, account: Path, folder: Path, purpose: str) -> Ite
         recording(cluster, folder) as recorder,
         journaling(cluster, folder) as journal,
         history_stage.stage(cluster, purpose) as stage,
-        Operator(account, folder, [stage.namespace], ["--recorder", recorder.url]),
+        Operator(account, folder, [stage.namespace], ["--recorder", recorder.url, "--recorder-token-file", str(_token(cluster, folder))]),
         rest.serving(rest.install(cluster, folder), folder, "--recorder", recorder.url, "--journal", journal.url) as url,
     ):
         stage.app(APP, factories.with_spec(runs={"content": True}), workflow=history_stage.APP)
@@ -79,6 +82,13 @@ def recorded(cluster: Cluster, account: Path, folder: Path, purpose: str) -> Ite
             "every run is of its row", lambda: {each["deployment_id"] for each in made.runs("viewer", "?page_size=500")} == set(rows)
         )
         yield made
+
+
+def _token(cluster: Cluster, folder: Path) -> Path:
+    """Returns a file with the operator's token for the recorder."""
+    file = folder / "recorder-token"
+    file.write_text(recorders.token(Api.of(cluster), OPERATOR_NAMESPACE, OPERATOR_ACCOUNT, audience=RECORDER_AUDIENCE))
+    return file
 
 
 def _row(stage: HistoryStage, recorder: Recorder, version: str, milliseconds: float) -> str:

@@ -163,6 +163,15 @@ def test_what_a_row_pins_without_a_count_stays_unknown() -> None:
     assert of_pins(pinned).result is Compatibility.UNKNOWN
 
 
+def test_a_row_that_pinned_unknown_stays_unknown_though_the_counted_runs_sent_all() -> None:
+    counted = judged(LIVE, ASKS).counted(shapes(caller(20, key="web", question={"string": 20}), recorded=40))
+    told = of_pins(counted.pins(ASKS, AGAINST))
+    assert (counted.result, told.result) == (Compatibility.UNKNOWN, Compatibility.UNKNOWN)
+    assert told.lines("v3") == [
+        "how many callers it may break is unknown: 20 of the last 40 runs have no recorded shape: their pods run an older Runtime"
+    ]
+
+
 def test_the_first_row_of_an_app_can_break_nobody() -> None:
     assert Judgement(()).pins(ASKS, None).result is None
 

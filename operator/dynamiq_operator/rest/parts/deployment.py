@@ -164,7 +164,7 @@ class GuardResponse(ResponseModel):
     when: Annotated[
         str | None,
         Field(
-            json_schema_extra={"enum": [each.value for each in ApprovalWhen]},
+            json_schema_extra={"enum": [*(each.value for each in ApprovalWhen), None]},
             description="Breaking: only a version that may break callers would wait.",
         ),
     ]
