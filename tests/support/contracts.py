@@ -25,7 +25,9 @@ def node(kind: str, selector: Mapping[str, Any] | None = None, path: str | None 
     return {"type": kind, "input_transformer": {key: value for key, value in transformer.items() if value is not None}, **more}
 
 
-def python(*lines: str, path: str | None = None, selector: Mapping[str, Any] | None = None, head: str = "def run(inputs):") -> dict[str, Any]:
+def python(
+    *lines: str, path: str | None = None, selector: Mapping[str, Any] | None = None, head: str = "def run(inputs):"
+) -> dict[str, Any]:
     return node(PYTHON, selector, path, code="\n    ".join([head, *lines]))
 
 
