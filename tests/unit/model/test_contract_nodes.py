@@ -183,7 +183,7 @@ def test_a_prompt_reads_the_results_of_nodes() -> None:
 
 
 def test_a_variable_that_a_selector_lacks_cannot_be_told() -> None:
-    assert told_of({"m": prompt("{{ q }} {{ z }}", {"q": "$.q"})}) == "(m)", "it fails for every caller"
+    assert told_of({"m": prompt("{{ q }} {{ z }}", {"q": "$.q"})}) == "q (m)", "it fails for every caller"
 
 
 def test_a_prompt_may_be_one_of_the_flow_by_name() -> None:
