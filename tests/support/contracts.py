@@ -28,10 +28,12 @@ def node(kind: str, selector: Mapping[str, Any] | None = None, path: str | None 
 def python(
     *lines: str, path: str | None = None, selector: Mapping[str, Any] | None = None, head: str = "def run(inputs):"
 ) -> dict[str, Any]:
+    """Returns a Python node whose code has these lines."""
     return node(PYTHON, selector, path, code="\n    ".join([head, *lines]))
 
 
 def prompt(text: str, selector: Mapping[str, Any] | None = None, path: str | None = None) -> dict[str, Any]:
+    """Returns a model's node with one message."""
     return node(LLM, selector, path, prompt={"messages": [{"role": "user", "content": text}]})
 
 
@@ -42,4 +44,5 @@ def told(contract: Contract) -> str:
 
 
 def told_of(nodes: Mapping[str, Any], **more: Any) -> str:
+    """Returns the fields of a flow's contract."""
     return told(contract_of(flow(nodes, **more)))

@@ -61,11 +61,14 @@ class Nodes:
             if uses is None:
                 self._all_selected(node_id, spec, own)
             else:
-                for path, each in uses.items():
-                    self._taken(node_id, path, each, own)
-                self._conditions_of_depends(node_id, own)
                 # By another field, which a caller may send, it fails.
                 untold = sorted(str(path[0]) for path in uses) if _takes_no_more(spec) else None
+                for path, each in uses.items():
+                    try:
+                        self._taken(node_id, path, each, own)
+                    except _Whole:  # the others are told, in whichever order they come
+                        untold = spec
+            self._conditions_of_depends(node_id, own)
         except _Whole:
             untold = spec
         most = Use.READS if self._is_conditional(node_id) or _returns(spec) else Use.NEEDS

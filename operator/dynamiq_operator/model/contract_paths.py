@@ -92,7 +92,7 @@ def variables(text: str, work: Work) -> dict[Steps, Use] | None:
     is_branched = "{% if" in text
     for tag, expression in tags or ():
         work.spend(20 + len(expression) + len(own))
-        word, _, rest = ("", "", expression) if tag == "{{" else expression.partition(" ")
+        word, _, rest = ("", "", expression) if tag == "{{" else expression.replace("\n", " ").partition(" ")
         names = set[str]()
         if word == "for" and (of := _IN.search(rest)) is not None:
             own.append({"loop", *(name.strip() for name in rest[: of.start()].split(","))})
