@@ -219,7 +219,7 @@ class Nodes:
 
     def _resolve_result(self, head: str, path: Steps, uses: python.KeyUse, found: Found, hops: int) -> None:
         spec = self.specs[head]
-        if _kind(spec) not in PASSING:
+        if _kind(spec) not in PASSING and path[1:2] != ("input",):
             return  # the result of a node, which reads by itself
         if len(path) < 2 or path[1] is None:
             raise _Whole

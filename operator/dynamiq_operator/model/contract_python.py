@@ -173,6 +173,8 @@ class _Reader:
         match node:
             case ast.Name(id=self.name):
                 raise _Untold
+            case ast.Name(id="vars" | "locals" | "dir"):
+                raise _Untold
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in self.aliases and self._is_whole(value):
                 return  # another name of the input
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in self.tested and (found := self._path(value)) is not None:
@@ -182,10 +184,13 @@ class _Reader:
                 whole
             ):
                 self._note((key,), use(Use.DEFAULT if self.tests else Use.READS, Use.READS))
+            case ast.Assign(targets=targets, value=value):
+                for each in (value, *targets):
+                    self.visit(each)
             case ast.If() | ast.While() | ast.For() | ast.AsyncFor() | ast.Match() | ast.IfExp():
                 self._branch(node)
             case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=final):
-                catches = any(_catches(each) for each in handlers)
+                catches = any(_catches(each) and not any(isinstance(line, ast.Raise) for line in each.body) for each in handlers)
                 self.caught += catches
                 self._nested(body)
                 self.caught -= catches
@@ -285,7 +290,8 @@ class _Reader:
         """Visits `a or b`: a key that is got before the last is read with a default."""
         for place, value in enumerate(values):
             found = self._path(value)
-            if found is not None and isinstance(op, ast.Or) and place < len(values) - 1:
+            is_last = place == len(values) - 1 or all(isinstance(each, ast.Constant) and each.value is None for each in values[place + 1 :])
+            if found is not None and isinstance(op, ast.Or) and not is_last:
                 steps, uses = found
                 self._use(value, steps, _with_default(uses))
             else:
@@ -321,9 +327,9 @@ class _Reader:
 
     def _use(self, node: ast.expr, steps: Steps, uses: KeyUse) -> None:
         if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            if isinstance(node.ctx, ast.Store) and len(steps) == 1 and self.depth == 0 and steps[0] is not None and steps not in self.uses:
-                self.written.add(steps[0])  # later reads are of the code's own value
-            elif len(steps) == 1 and steps not in self.uses:
+            if isinstance(node.ctx, ast.Store) and len(steps) == 1 and self.depth == 0 and not self._is_read(steps[0]):
+                self.written.add(str(steps[0]))  # later reads are of the code's own value
+            elif len(steps) == 1 and not self._is_read(steps[0]):
                 self.at_times.add(str(steps[0]))
             if isinstance(node.ctx, ast.Del):
                 self._note(steps, use(Use.READS if self.depth else Use.NEEDS, Use.READS))
@@ -336,6 +342,9 @@ class _Reader:
         self._note(steps, KeyUse(missing, uses.null, inner))
         for child in self._arguments(node):
             self.visit(child)
+
+    def _is_read(self, key: str | None) -> bool:
+        return any(path[0] == key for path in self.uses)
 
     def _arguments(self, node: ast.expr) -> Iterator[ast.expr]:
         """Yields the defaults of `get`, which are expressions of their own."""
