@@ -67,14 +67,19 @@ class Nodes:
                     try:
                         self._taken(node_id, path, each, own)
                     except _Whole:  # the others are told, in whichever order they come
-                        untold = spec
+                        untold = self._whole(spec)
             self._conditions_of_depends(node_id, own)
         except _Whole:
-            untold = spec
+            untold = self._whole(spec)
         most = Use.READS if self._is_conditional(node_id) or _returns(spec) else Use.NEEDS
         for name, use in own.uses.items():
             found.add(name, min(use, most))
         return untold
+
+    def _whole(self, spec: dict[str, Any]) -> Any:
+        """Returns a node with the prompt that it names: two nodes read the same only if both are the same."""
+        prompt = spec.get("prompt")
+        return [spec, self._prompts.get(prompt)] if isinstance(prompt, str) else spec
 
     def _conditions_of_depends(self, node_id: str, found: Found) -> None:
         """Adds the fields that decide, through the result of a node, whether this one runs. Raises _Whole."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dynamiq_operator.model.contract import contract_of
+from dynamiq_operator.model.contract import ChangeKind, changes, contract_of
 from tests.support.contracts import AGENT, INPUT, LLM, OUTPUT, PASS, PYTHON, flow, node, prompt, python, told, told_of
 
 CHOICE, MAP, DELAY = "dynamiq.nodes.operators.Choice", "dynamiq.nodes.operators.Map", "dynamiq.nodes.utils.Delay"
@@ -190,6 +190,15 @@ def test_a_prompt_may_be_one_of_the_flow_by_name() -> None:
     prompts = {"p": {"messages": [{"content": "{{q}}"}]}}
     assert told_of({"m": node(LLM, prompt="p")}, prompts=prompts) == "q!"
     assert told_of({"m": node(LLM, prompt="other")}, prompts=prompts) == "(m)"
+
+
+def test_a_named_prompt_that_changes_makes_its_node_another_one() -> None:
+    """The node is the same in both versions, and cannot be told in either."""
+    live, new = (
+        flow({"m": node(LLM, prompt="p")}, prompts={"p": {"messages": [{"content": each}]}}) for each in ("{% odd %}", "{% other %}")
+    )
+    assert [each.kind for each in changes(contract_of(live), contract_of(new))] == [ChangeKind.CANNOT_TELL]
+    assert changes(contract_of(live), contract_of(live)) == ()
 
 
 def test_a_message_has_parts_and_a_static_one_has_no_variables() -> None:

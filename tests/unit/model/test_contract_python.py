@@ -65,7 +65,7 @@ EVERY = "a b n q"
     ],
 )
 def test_fields_that_code_reads(code: list[str], without: str, selected: str) -> None:
-    """By a selector each key is there: a field that is missing is None then."""
+    """A selector sets each key: a field that is missing is None then."""
     assert told_of({"code": python(*code)}) == without
     assert told_of({"code": python(*code, path="$.start.output")}) == without
     assert told_of({"code": python(*code, selector=SELECTED)}) == selected
