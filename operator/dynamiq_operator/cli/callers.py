@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dynamiq_operator.actions.deploy import PreviewedDeploy
     from dynamiq_operator.model.shapes import Shapes
 
-WITHIN, LATE = 0.3, 2.0
+WITHIN, LATE = 0.28, 2.0
 """Seconds that a preview waits until the recorder answers at all, and, if it does, for the count."""
 
 

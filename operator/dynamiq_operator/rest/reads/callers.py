@@ -12,7 +12,7 @@ from dynamiq_operator.rest.http.errors import HttpProblem
 from dynamiq_operator.rest.http.sessions import CallerSession
 from dynamiq_operator.views.preview import Preview
 
-WITHIN = 0.3
+WITHIN = 0.28
 """Seconds for the count."""
 
 
