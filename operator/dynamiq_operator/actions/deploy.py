@@ -289,6 +289,7 @@ def preview_in(met: Surroundings, then: Pinned, text: str | None, row: Manifest,
         pins=Pins.of(then).digest,
         titles=_titles(app, live),
         judgement=_judgement(met, now, then, text),
+        app_uid=app.meta.uid,
     )
 
 

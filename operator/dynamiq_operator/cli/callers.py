@@ -5,11 +5,9 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from dynamiq_operator.cli.context import CommandContext
 from dynamiq_operator.cli.recorder import NoRecorder, NotInstalled, NotThere, RecorderClient
-from dynamiq_operator.model.manifests import API_VERSION
 
 if TYPE_CHECKING:
     from dynamiq_operator.actions.deploy import PreviewedDeploy
@@ -19,8 +17,8 @@ WITHIN, LATE = 0.28, 2.0
 """Seconds that a preview waits until the recorder answers at all, and, if it does, for the count."""
 
 
-def with_callers(context: CommandContext, plan: PreviewedDeploy, namespace: str | None = None) -> PreviewedDeploy:
-    """Returns the plan with the callers that its version may break, or why they are unknown. `namespace`: of the App, if not the command's."""
+def with_callers(context: CommandContext, plan: PreviewedDeploy) -> PreviewedDeploy:
+    """Returns the plan with the callers that its version may break, or why they are unknown."""
     if not (fields := plan.preview.fields_to_count):
         return plan
     from dynamiq_operator.model.breaking import AWAY
@@ -29,7 +27,7 @@ def with_callers(context: CommandContext, plan: PreviewedDeploy, namespace: str 
     reached = threading.Event()
 
     def count() -> None:
-        answers.append(_shapes(context, namespace or context.namespace, fields, reached))
+        answers.append(_shapes(context, plan.preview.app_uid, fields, reached))
         reached.set()
 
     thread = threading.Thread(target=count, daemon=True)
@@ -39,10 +37,8 @@ def with_callers(context: CommandContext, plan: PreviewedDeploy, namespace: str 
     return replace(plan, preview=plan.preview.with_callers(*(answers[0] if answers else (None, AWAY))))
 
 
-def _shapes(context: CommandContext, namespace: str, fields: tuple[str, ...], reached: threading.Event) -> tuple[Shapes | None, str]:
+def _shapes(context: CommandContext, app_uid: str, fields: tuple[str, ...], reached: threading.Event) -> tuple[Shapes | None, str]:
     """Returns the shapes of these fields; without them, why. It sets `reached` once the recorder answers."""
-    import json
-
     from dynamiq_operator.cli.recorder import path_of
     from dynamiq_operator.model.breaking import AWAY, DAYS, DENIED, NO_RECORDER, NO_TOKEN
     from dynamiq_operator.model.shapes import Shapes
@@ -51,10 +47,7 @@ def _shapes(context: CommandContext, namespace: str, fields: tuple[str, ...], re
         recorder = RecorderClient(context, within=LATE)
         recorder.reach()
         reached.set()
-        path = f"/apis/{API_VERSION}/namespaces/{quote(namespace, safe='')}/apps/{quote(context.options.app, safe='')}"
-        _, raw = context.api.exchange("GET", path, headers={}, within=LATE)
-        app = path_of(json.loads(raw)["metadata"]["uid"])
-        return Shapes.of(recorder.data(f"{app}/shapes", [("days", str(DAYS)), *(("field", each) for each in fields)])), ""
+        return Shapes.of(recorder.data(f"{path_of(app_uid)}/shapes", [("days", str(DAYS)), *(("field", each) for each in fields)])), ""
     except NotInstalled:
         return None, NO_RECORDER
     except NoRecorder:

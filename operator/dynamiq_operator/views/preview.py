@@ -82,7 +82,7 @@ class Preview:
     `has_sessions`: conversations of the App stay on their versions. `takes_sessions`: those of other versions move to this one. `pins`: of
     this version. `titles`: of known versions, by their pins.
 
-    `judgement`: whom the version may break; None if nothing is live, or it has the live flow.
+    `judgement`: whom the version may break; None if nothing is live, or it has the live flow. `app_uid`: empty for an App that is not created yet.
     """
 
     namespace: str
@@ -110,6 +110,7 @@ class Preview:
     pins: str = ""
     titles: Mapping[str, str] = field(default_factory=dict)
     judgement: Judgement | None = None
+    app_uid: str = ""
 
     @property
     def fields_to_count(self) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ def _promote(here: CommandContext, there: CommandContext, crossing: Crossing | N
         # The target is known only now, so nothing else hides this wait.
         open_runs = background_runs.OpenRuns(there, plan.target_namespace, late=COUNTED_WITHIN)
         plan = replace(plan, deploy=open_runs.added_to(plan.deploy))
-    plan = replace(plan, deploy=callers.with_callers(there, plan.deploy, plan.target_namespace))
+    plan = replace(plan, deploy=callers.with_callers(there, plan.deploy))
     made: list[str] = []
 
     def perform() -> Manifest:
