@@ -83,9 +83,8 @@ class Nodes:
 
     def _conditions_of_depends(self, node_id: str, found: Found) -> None:
         """Adds the fields that decide, through the result of a node, whether this one runs. Raises _Whole."""
-        depends = self.specs[node_id].get("depends")
-        for each in depends if isinstance(depends, list) else ():
-            if isinstance(each, dict) and each.get("condition") and isinstance(target := each.get("node"), str):
+        for each in _depends(self.specs[node_id]):
+            if each.get("condition") and isinstance(target := each.get("node"), str):
                 paths: set[Steps] = set()
                 _condition(each["condition"], (target,), paths, self._work)
                 for path in paths:
@@ -247,19 +246,16 @@ class Nodes:
 
     def _all_ended(self) -> dict[str, int]:
         """Returns the places of the nodes that have ended before each node. Raises ValueError for a circle, which no engine runs."""
-        depends = {each: set(self._depends(each)) & self.specs.keys() for each in self.specs}
+        depends = {}
+        for each, spec in self.specs.items():
+            self._work.spend(len(entries := _depends(spec)))
+            depends[each] = {str(entry.get("node")) for entry in entries} & self.specs.keys()
         ended: dict[str, int] = {}
         for each in TopologicalSorter(depends).static_order():
             ended[each] = 0
             for before in depends[each]:
                 ended[each] |= ended[before] | self._places[before]
         return ended
-
-    def _depends(self, node_id: str) -> list[str]:
-        spec = self.specs.get(node_id)
-        depends = spec.get("depends") if isinstance(spec, dict) else None
-        self._work.spend(len(depends) if isinstance(depends, list) else 0)
-        return [str(each.get("node")) for each in depends if isinstance(each, dict)] if isinstance(depends, list) else []
 
     def _selected(self, text: object) -> list[tuple[Steps, Use]]:
         """Returns the paths that a selector reads. Raises _Whole."""
@@ -274,9 +270,7 @@ class Nodes:
             return True
         if node_id not in self._conditional:
             self._conditional[node_id] = True  # of a circle, which no engine runs
-            spec = self.specs.get(node_id)
-            depends = spec.get("depends") if isinstance(spec, dict) else None
-            every = [each for each in depends if isinstance(each, dict)] if isinstance(depends, list) else []
+            every = _depends(self.specs.get(node_id))
             self._conditional[node_id] = any(
                 each.get("option") or each.get("condition") or each.get("trigger") not in (None, "success") for each in every
             ) or any(self._is_conditional(str(each.get("node")), hops + 1) for each in every)
@@ -286,6 +280,12 @@ class Nodes:
 def _kind(spec: Any) -> str:
     name = spec.get("type") if isinstance(spec, dict) else None
     return name.rpartition(".")[2] if isinstance(name, str) and name.startswith("dynamiq.nodes.") else ""
+
+
+def _depends(spec: Any) -> list[dict[str, Any]]:
+    """Returns a node's entries of the nodes that it waits for."""
+    depends = spec.get("depends") if isinstance(spec, dict) else None
+    return [each for each in depends if isinstance(each, dict)] if isinstance(depends, list) else []
 
 
 def _returns(spec: Mapping[str, Any]) -> bool:

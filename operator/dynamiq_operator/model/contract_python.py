@@ -13,7 +13,6 @@ from dynamiq_operator.model.contract_paths import Steps, Use, Work
 CODE_MOST = 16 * 1024
 """Characters of code that are read."""
 _CAUGHT = frozenset({"Exception", "BaseException", "KeyError", "LookupError"})
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 class KeyUse(NamedTuple):
@@ -190,7 +189,7 @@ class _Reader:
             case ast.If() | ast.While() | ast.For() | ast.AsyncFor() | ast.Match() | ast.IfExp():
                 self._branch(node)
             case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=final):
-                catches = any(_catches(each) and not any(isinstance(line, ast.Raise) for line in each.body) for each in handlers)
+                catches = any(map(_catches, handlers))
                 self.caught += catches
                 self._nested(body)
                 self.caught -= catches
