@@ -1,6 +1,6 @@
 """Judges whom a new version may break: the changes of a flow's contract, counted in the shapes of the runs that callers sent.
 
-It reads no flow (`model.contract` does) and asks nobody: the recorder's shapes are given. Unknown is never told as compatible.
+It reads no flow (`model.contract` does) and asks no recorder: the recorder's shapes are given. Unknown is never told as compatible.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ AWAY, DENIED = "the recorder does not answer", "you may not ask the recorder abo
 NO_RECORDER = "no recorder is installed, or you may not reach it"
 NO_TOKEN = "the recorder needs a token, see --token"  # noqa: S105 - a sentence
 SHOWN_CALLERS, SHOWN_CHANGES, PINNED_BREAKS = 5, 20, 64
+FIELDS_MOST = 128
+"""Fields of one version that the recorder counts at once."""
 COUNTED = (ChangeKind.FAILS, ChangeKind.READS, ChangeKind.DECLARED)
 """Kinds of changes that only concern the runs that do not send the field, or send another type."""
 
@@ -110,13 +112,12 @@ class JudgedChange:
 class Judgement:
     """Whom a version may break. `unknown`: why runs were not counted, or too few of them; None if they were.
 
-    `days`: of the runs that were counted. `is_pinned`: it is that of a row, with its result, and counts no more.
+    `days`: of the runs that were counted. `pinned_result`: the result that a row pinned, which is not counted again; None if it is no row's.
     """
 
     changes: tuple[JudgedChange, ...]
     unknown: str | None = None
     days: int = DAYS
-    is_pinned: bool = False
     pinned_result: Compatibility | None = None
 
     @property
@@ -132,7 +133,7 @@ class Judgement:
     @property
     def why_unknown(self) -> str | None:
         """The reason why runs were not counted, if some had to be."""
-        return self.unknown if self.fields or self.is_pinned else None
+        return self.unknown if self.fields or self.pinned_result is not None else None
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -141,6 +142,8 @@ class Judgement:
 
     def counted(self, shapes: Shapes | None, why: str = "") -> Judgement:
         """Returns the judgement by the recorder's shapes; without them it stays unknown, for the reason `why`."""
+        if len(self.fields) > FIELDS_MOST:
+            return Judgement(self.changes, f"{len(self.fields)} fields changed, and at most {FIELDS_MOST} are counted")
         if shapes is None:
             return Judgement(self.changes, why or AWAY)
         unknown = _why_unknown(shapes)
@@ -217,8 +220,10 @@ class Judgement:
         of = f"the last {counted_runs(judged.of or 0)} ({self.days} days)"
         did = "sent another type" if judged.change.type is not None and not judged.change.is_required else "did not send"
         unsure = f"; {counted_runs(judged.unsure)} had more fields than are recorded" if judged.unsure else ""
+        if not judged.runs and judged.unsure:
+            return f": {judged.unsure:,} of {of} had more fields than are recorded, and may have sent it; the others sent it"
         if not judged.runs:
-            return f": all of {of} sent it{unsure}" if judged.of else ": no run was recorded"
+            return f": all of {of} sent it" if judged.of else ": no run was recorded"
         who = ", ".join(f"{each.title} ({each.runs:,})" for each in judged.callers)
         shown = sum(each.runs for each in judged.callers)
         more = f"{'' if not who else ', '}{_more(judged.others, bool(who))} ({judged.runs - shown:,})" if judged.others else ""
@@ -248,7 +253,7 @@ def of_pins(pinned: PinnedContract) -> Judgement:
         )
         for each in pinned.breaks
     )
-    return Judgement(told, pinned.unknown, is_pinned=True, pinned_result=pinned.result)
+    return Judgement(told, pinned.unknown, pinned_result=pinned.result or Compatibility.COMPATIBLE)
 
 
 def _more(count: int, is_rest: bool) -> str:
@@ -281,8 +286,7 @@ def _missing(change: ContractChange, caller: CallerShapes) -> tuple[int, int]:
     """Returns how many runs of a caller a change concerns, and of how many that is not known."""
     types = caller.fields.get(change.name, {})
     if change.type is not None and not change.is_required:
-        fits = (change.type, "null", *(("integer",) if change.type == "number" else ()))
-        return sum(runs for each, runs in types.items() if each not in fits), 0
+        return sum(runs for each, runs in types.items() if each not in (change.type, "null")), 0
     sent = sum(runs for each, runs in types.items() if each != "null")
     absent = max(caller.runs - sent, 0)
     unsure = min(caller.others, absent)

@@ -1,4 +1,4 @@
-"""Reads the recorder's shapes: which callers sent which fields of their runs' inputs, by number. No value is among them."""
+"""The recorder's answer about shapes: which callers sent which fields of their runs' inputs, by number. No value is among them."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ UNSHAPED_PART = 10
 
 @dataclass(frozen=True)
 class CallerShapes:
-    """The runs of one caller. `key`, `trigger`: None if it used none. `others`: runs whose shape left names out.
+    """The runs of one caller: those with one Access Key and one trigger. `key`, `trigger`: None if it used none; `…`: callers beyond the limit.
 
-    `fields`: by name of a field and JSON type, how many runs sent it; of asked fields only.
+    `others`: runs of which not all names are counted, which may have sent any field. `fields`: by name of a field and JSON type, how many
+    runs sent it; of asked fields only.
     """
 
     key: str | None
@@ -26,7 +27,11 @@ class CallerShapes:
 
 @dataclass(frozen=True)
 class Shapes:
-    """The shapes of an App's recent runs. `enabled`: False if the App records none. `recorded`: all runs; `runs`: those with a shape."""
+    """The shapes of an App's recent runs. `enabled`: False if the App records none (spec.runs.shapes).
+
+    `days`: in UTC, the last one of which is today. `recorded`: all runs of its pods in these days; `runs`: those with a shape. `callers`: most
+    runs first.
+    """
 
     enabled: bool
     days: int

@@ -115,7 +115,7 @@ class Preview:
     @property
     def fields_to_count(self) -> tuple[str, ...]:
         """The fields that have to be counted in the recorded runs. A row that exists was judged when it was pinned."""
-        return self.judgement.fields if self.judgement is not None and not self.judgement.is_pinned else ()
+        return self.judgement.fields if self.judgement is not None and self.judgement.pinned_result is None else ()
 
     def with_callers(self, shapes: Shapes | None, why: str = "") -> Preview:
         """Returns the preview with the callers that the version may break. Without shapes they are unknown, for the reason `why`."""

@@ -240,10 +240,10 @@ class ComparisonQuery(_Query):
 
 
 class ShapesQuery(_Query):
-    """Parameters of shapes of inputs: the last `days` days in UTC, up to today."""
+    """Parameters of shapes of inputs: the last `days` days in UTC, up to today. `field`: of several versions that are judged at once."""
 
     days: Annotated[int, Field(ge=1, le=90)] = 7
-    field: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=128)] = []
+    field: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=512)] = []
 
     def since(self, now: int) -> int:
         """Returns where the first day begins, in seconds. `now`: microseconds."""

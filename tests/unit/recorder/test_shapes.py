@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dynamiq_operator.model.run_shapes import RunShapes
+from dynamiq_operator.model.shapes import Shapes
 from dynamiq_recorder.model import RunShape
 from tests.support.otlp_runs import a_run
 from tests.support.otlp_runs import request as request_of
@@ -118,7 +118,7 @@ def test_who_sends_which_field_is_answered(recorder: RecorderStage) -> None:
         sent({"question": "array"}, seq=5, began=time.time_ns() - 8 * 86_400 * 10**9, dynamiq__key="web"),
     )
     found = recorder.get(f"{SHAPES}?field=question&field=missing")
-    assert RunShapes.model_validate(found).model_dump(mode="json") == found
+    assert len(Shapes.of(found).callers) == len(found["callers"]), "readers take it"
     assert found == {
         "enabled": True,
         "days": 7,
@@ -140,7 +140,7 @@ def test_who_sends_which_field_is_answered(recorder: RecorderStage) -> None:
         ("days=x", "days"),
         ("colour=red", "colour"),
         (f"field={'x' * 65}", "field"),
-        ("&".join(f"field={number}" for number in range(129)), "field"),
+        ("&".join(f"field={number}" for number in range(513)), "field"),
     ],
 )
 def test_a_query_that_is_not_understood_is_refused(recorder: RecorderStage, query: str, says: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dynamiq_operator.model.breaking import FIELDS_MOST
 from dynamiq_operator.model.objects import App, Row
 from dynamiq_operator.model.row import Pinned
 from dynamiq_operator.plan.context import Context
@@ -12,7 +13,6 @@ from dynamiq_operator.plan.snapshot import Snapshot
 
 ROWS_MOST = 4
 """Rows that are judged at a time, the newest: they overtake the others."""
-FIELDS_MOST = 128
 
 
 def rows_to_judge(snapshot: Snapshot, app: App) -> tuple[tuple[Row, Pinned], ...]:
@@ -38,4 +38,4 @@ def fields_to_count(snapshot: Snapshot, app: App, rows: tuple[tuple[Row, Pinned]
     if live is None or live.pinned is None:
         return ()
     counted = (judgement_of(context, live.pinned, pinned) for row, pinned in rows if counts_callers(context, row, pinned))
-    return tuple(dict.fromkeys(name for judgement in counted for name in judgement.fields))[:FIELDS_MOST]
+    return tuple(dict.fromkeys(name for each in counted if len(each.fields) <= FIELDS_MOST for name in each.fields))
