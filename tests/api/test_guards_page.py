@@ -73,11 +73,12 @@ class Page:
         }
 
     def policy(self, **spec: object) -> None:
-        """Applies the page's DeployPolicy from the example, with these fields replaced."""
+        """Creates the page's DeployPolicy from the example, with these fields replaced."""
+        self.without_policy()  # the weekend's freeze belongs to the page's kubectl, so an apply of another manager would keep it
         made = yaml.safe_load(EXAMPLE.read_text())
         made["spec"] |= spec
         made["spec"]["namespaceSelector"] = {"matchLabels": {"kubernetes.io/metadata.name": self.on.namespace}}
-        assert self.on.api.apply(made).ok
+        assert self.on.api.create(made).ok
 
     def without_policy(self) -> None:
         assert self.on.api.delete(self.on.named(kinds.DEPLOY_POLICY.kind, "production")).status in (200, 404)
