@@ -18,7 +18,7 @@ from dynamiq_operator.model.shapes import CallerShapes, Shapes, counted_runs
 
 DAYS = 7
 """Days of recorded runs that are judged by."""
-FORM = 1
+FORM = 2
 """Version of the analysis. A contract of another one is read again from the flow, since both sides must be told alike."""
 AWAY, DENIED = "the recorder does not answer", "you may not ask the recorder about this App, or it is older"
 NO_RECORDER = "no recorder is installed, or you may not reach it"

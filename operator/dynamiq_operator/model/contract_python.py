@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from dynamiq_operator.model.contract_checks import ManyKeys, Scope, caught_by, is_check, suppresses
 from dynamiq_operator.model.contract_paths import Steps, Use, Work
 
 CODE_MOST = 16 * 1024
 """Characters of code that are read."""
-_CAUGHT = frozenset({"Exception", "BaseException", "KeyError", "LookupError"})
 
 
 class KeyUse(NamedTuple):
@@ -42,8 +41,8 @@ def keys_of(code: object, work: Work, *, as_parameters: bool) -> Uses | None:
         runs = [each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef) and each.name == "run"]
         if len(runs) != 1 or runs[0] not in tree.body or runs[0].decorator_list:
             return None
-        return _parameters(runs[0]) if as_parameters else _read(runs[0])
-    except (SyntaxError, ValueError, RecursionError, MemoryError, _Untold):
+        return _parameters(runs[0], work) if as_parameters else _read(runs[0], work)
+    except (SyntaxError, ValueError, RecursionError, MemoryError, ManyKeys, _Untold):
         return None
 
 
@@ -61,7 +60,7 @@ class _Untold(Exception):  # noqa: N818 - an outcome
     """The input is used as a whole, or by keys that only a run knows."""
 
 
-def _parameters(run: ast.FunctionDef) -> Uses:
+def _parameters(run: ast.FunctionDef, work: Work) -> Uses:
     args = run.args
     if args.vararg is not None or args.posonlyargs:
         raise _Untold
@@ -69,29 +68,57 @@ def _parameters(run: ast.FunctionDef) -> Uses:
         raise _Untold
     first = len(args.args) - len(args.defaults)
     defaults: list[ast.expr | None] = [None] * first + list(args.defaults) + list(args.kw_defaults)
+    of = {each.arg: default for each, default in zip([*args.args, *args.kwonlyargs], defaults, strict=True)}
+    scope = Scope.of(run, "", of, work)
+    tested = _tested(run, scope)
     uses: Uses = {}
-    tested = _tested(run)
-    for each, default in zip([*args.args, *args.kwonlyargs], defaults, strict=True):
-        null = Use.DEFAULT if each.arg in tested else Use.READS
-        uses[(each.arg,)] = use(Use.NEEDS if default is None else Use.DEFAULT, null)
+    for name, default in of.items():
+        null = Use.DEFAULT if name in tested else Use.READS
+        uses[(name,)] = use(Use.NEEDS if default is None else Use.DEFAULT, null)
+    most = Use.NEEDS
+    for statement in run.body:
+        if isinstance(statement, ast.If | ast.Assert):
+            for name, refuses in scope.refused(statement).items():
+                before = uses[(name,)]
+                absent, null = (min(_of_refusal(each), most) for each in refuses)
+                uses[(name,)] = use(max(before.missing, absent), max(before.null, null))
+        if _may_end(statement):
+            most = Use.READS  # what follows may not be reached
     return uses
 
 
-def _read(run: ast.FunctionDef) -> Uses:
+def _of_refusal(refuses: bool | None) -> Use:
+    """Returns the use of a key by a check that refuses a run without it. None: it may."""
+    return Use.READS if refuses is None else Use.NEEDS if refuses else Use.DEFAULT
+
+
+def _may_end(statement: ast.stmt) -> bool:
+    return any(isinstance(each, ast.Return | ast.Raise | ast.Break | ast.Continue) for each in ast.walk(statement))
+
+
+def _read(run: ast.FunctionDef, work: Work) -> Uses:
     args = run.args
     if len(args.args) + len(args.posonlyargs) != 1 or args.vararg or args.kwonlyargs or args.kwarg:
         raise _Untold
-    reader = _Reader((args.posonlyargs or args.args)[0].arg, _tested(run), _aliases(run))
+    name = (args.posonlyargs or args.args)[0].arg
+    scope = Scope.of(run, name, {}, work)
+    reader = _Reader(name, _tested(run, scope), scope)
     reader.block(run.body)
-    return {path: uses for path, uses in reader.uses.items() if path[0] not in reader.written}
+    return reader.uses
 
 
-def _tested(run: ast.FunctionDef) -> frozenset[str]:
-    """Returns the names whose value is tested: in conditions, beside `or`, and against None."""
+def _tested(run: ast.FunctionDef, scope: Scope) -> frozenset[str]:
+    """Returns the names whose value is tested: in conditions, beside `or`, and against None. A check that may refuse them is no such test."""
     found: set[str] = set()
+    refusing: set[int] = set()
     for node in ast.walk(run):
+        if isinstance(node, ast.If | ast.Assert):
+            refusing.update(map(id, scope.refusing(node)))
+    for node in ast.walk(run):
+        if id(node) in refusing:
+            continue
         match node:
-            case ast.If(test=test) if _raises(node):
+            case ast.If(test=test) if is_check(node):
                 continue
             case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
                 orders = [each for each in ast.walk(test) if isinstance(each, ast.Compare) and _orders(each)]
@@ -102,11 +129,6 @@ def _tested(run: ast.FunctionDef) -> frozenset[str]:
             case ast.Compare(left=left, ops=[ast.Is() | ast.IsNot()]):
                 found |= _plain(left)
     return frozenset(found)
-
-
-def _raises(node: ast.If) -> bool:
-    """Returns True for a check that refuses an input: the run fails by it."""
-    return any(isinstance(each, ast.Raise | ast.Assert) for statement in [*node.body, *node.orelse] for each in ast.walk(statement))
 
 
 def _orders(node: ast.Compare) -> bool:
@@ -120,35 +142,26 @@ def _plain(node: ast.expr) -> set[str]:
     return {node.id} if isinstance(node, ast.Name) else set()
 
 
-def _aliases(run: ast.FunctionDef) -> dict[str, ast.expr]:
-    """Returns the names that are assigned once, with what they stand for."""
-    stored = Counter(each.id for each in ast.walk(run) if isinstance(each, ast.Name) and not isinstance(each.ctx, ast.Load))
-    return {
-        each.targets[0].id: each.value
-        for each in ast.walk(run)
-        if isinstance(each, ast.Assign)
-        and len(each.targets) == 1
-        and isinstance(each.targets[0], ast.Name)
-        and stored[each.targets[0].id] == 1
-    }
-
-
 @dataclass
 class _Reader:
     """The walk through a function.
 
-    `depth`: of branches; at 0 what is read is read in each run. `caught`: of `try` that catches KeyError. `tests`: of conditions.
+    `depth`: of branches; at 0 what is read is read in each run. `caught`: if a run goes on after a missing key, and after any error.
+    `tests`: of conditions.
     """
 
     name: str
     tested: frozenset[str]
-    aliases: dict[str, ast.expr]
+    scope: Scope
     uses: Uses = field(default_factory=dict)
     written: set[str] = field(default_factory=set)
+    """Keys that the code has set: what it reads of them from there on is its own value."""
+    filled: set[str] = field(default_factory=set)
+    """Keys that the code has set where they are not sent."""
     at_times: set[str] = field(default_factory=set)
     """Keys that the code sets in some runs."""
     depth: int = 0
-    caught: int = 0
+    caught: tuple[bool, bool] = (False, False)
     tests: int = 0
     present: list[set[str]] = field(default_factory=list)
     """Keys whose presence is tested, by branch: what is read of them there is read where they are there."""
@@ -160,7 +173,7 @@ class _Reader:
             self.visit(statement)
             if isinstance(statement, ast.If) and isinstance(statement.body[-1], ast.Return | ast.Continue):
                 self.present[-1] |= self._tested_keys(statement.test)
-            if any(isinstance(each, ast.Return | ast.Raise | ast.Break | ast.Continue) for each in ast.walk(statement)):
+            if _may_end(statement):
                 self.depth += 1  # what follows may not be reached
         self.present.pop()
         self.depth = before
@@ -174,27 +187,33 @@ class _Reader:
                 raise _Untold
             case ast.Name(id="vars" | "locals" | "dir"):
                 raise _Untold
-            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in self.aliases and self._is_whole(value):
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in self.scope.aliases and self.scope.is_whole(value):
                 return  # another name of the input
             case ast.Assign(targets=[ast.Name(id=name)], value=value) if name in self.tested and (found := self._path(value)) is not None:
                 steps, uses = found
                 self._use(value, steps, _with_default(uses))
-            case ast.Compare(left=ast.Constant(value=str() as key), ops=[ast.In() | ast.NotIn()], comparators=[whole]) if self._is_whole(
-                whole
+            case ast.Compare(left=ast.Constant(value=str() as key), ops=[ast.In() | ast.NotIn()], comparators=[whole]) if (
+                self.scope.is_whole(whole)
             ):
                 self._note((key,), use(Use.DEFAULT if self.tests else Use.READS, Use.READS))
             case ast.Assign(targets=targets, value=value):
                 for each in (value, *targets):
                     self.visit(each)
+            case ast.AugAssign(target=ast.Subscript() as target, value=value) if (found := self._path(target)) is not None:
+                self._use(ast.Subscript(target.value, target.slice, ast.Load()), *found)
+                self.visit(value)
+                self.visit(target)
+            case ast.Assert():
+                self._refused(node)
+                self.generic(node)
             case ast.If() | ast.While() | ast.For() | ast.AsyncFor() | ast.Match() | ast.IfExp():
                 self._branch(node)
             case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=final):
-                catches = any(map(_catches, handlers))
-                self.caught += catches
-                self._nested(body)
-                self.caught -= catches
+                self._caught(body, caught_by(handlers) if handlers else self.caught)
                 self._nested([each for handler in handlers for each in handler.body])
                 self._nested([*orelse, *final])
+            case ast.With(items=items, body=body) if any(map(suppresses, items)):
+                self._caught(body, (True, self.caught[1]))
             case ast.BoolOp(op=op, values=values):
                 self._either(op, values)
             case ast.Subscript(value=ast.BoolOp(values=[first, *_])) if (found := self._path(first)) is not None:
@@ -224,13 +243,12 @@ class _Reader:
     def _branch(self, node: ast.AST) -> None:
         """Visits what decides, which each run reads, and then what some runs read."""
         test = node.test if isinstance(node, ast.If | ast.IfExp | ast.While) else None
-        if isinstance(node, ast.If) and any(isinstance(each, ast.Raise) for each in node.body):
-            for key, uses in self._refused(node.test).items():
-                self._use(node.test, (key,), uses)
+        if isinstance(node, ast.If):
+            self._refused(node)
         self.present.append(self._tested_keys(test) if test is not None else set())
         for name, value in ast.iter_fields(node):
             if name in ("test", "iter", "subject"):
-                counts = name == "test" and not (isinstance(node, ast.If) and _raises(node))
+                counts = name == "test" and not is_check(node)
                 self.tests += counts
                 self.visit(value)
                 self.tests -= counts
@@ -243,19 +261,23 @@ class _Reader:
                         self.visit(child)
                         self.depth -= 1
         self.present.pop()
+        for key, is_replaced in self.scope.set_without(node).items() if isinstance(node, ast.If | ast.While) else ():
+            (self.written if is_replaced and not self.depth else self.filled).add(key)
 
-    def _refused(self, test: ast.expr) -> dict[str, KeyUse]:
-        """Returns the keys without which a check that raises refuses the input."""
-        match test:
-            case ast.BoolOp(op=ast.Or(), values=values):
-                return {key: uses for each in values for key, uses in self._refused(each).items()}
-            case ast.UnaryOp(op=ast.Not(), operand=value) | ast.Compare(left=value, ops=[ast.Is()], comparators=[ast.Constant(value=None)]):
-                found = self._path(value)
-                is_got = found is not None and len(found[0]) == 1 and found[1].missing is Use.READS
-                return {str(found[0][0]): use(Use.NEEDS, Use.NEEDS)} if found is not None and is_got else {}
-            case ast.Compare(left=ast.Constant(value=str() as key), ops=[ast.NotIn()], comparators=[whole]) if self._is_whole(whole):
-                return {key: use(Use.NEEDS, Use.READS)}
-        return {}
+    def _caught(self, body: list[ast.stmt], caught: tuple[bool, bool]) -> None:
+        before, self.caught = self.caught, caught
+        self._nested(body)
+        self.caught = before
+
+    def _refused(self, node: ast.If | ast.Assert) -> None:
+        """Notes the keys without which a check that raises refuses the input."""
+        if self.caught[1]:
+            return
+        before, self.caught = self.caught, (False, False)  # what it raises need not be a KeyError
+        for key, (absent, null) in self.scope.refused(node).items():
+            if absent is not False or null is not False:
+                self._use(node.test, (key,), use(_of_refusal(absent), _of_refusal(null)))
+        self.caught = before
 
     def _tested_keys(self, test: ast.expr) -> set[str]:
         """Returns the keys whose presence a condition tests."""
@@ -263,7 +285,7 @@ class _Reader:
         for each in ast.walk(test):
             match each:
                 case ast.Compare(left=ast.Constant(value=str() as key), ops=[ast.In() | ast.NotIn()], comparators=[whole]) if (
-                    self._is_whole(whole)
+                    self.scope.is_whole(whole)
                 ):
                     keys.add(key)
                 case ast.Call() if (found := self._path(each)) is not None:
@@ -298,11 +320,6 @@ class _Reader:
             self.depth += place == 0
         self.depth -= 1
 
-    def _is_whole(self, node: ast.expr, hops: int = 0) -> bool:
-        if not isinstance(node, ast.Name) or hops > len(self.aliases):
-            return False
-        return node.id == self.name or (node.id in self.aliases and self._is_whole(self.aliases[node.id], hops + 1))
-
     def _path(self, node: ast.expr) -> tuple[Steps, KeyUse] | None:
         """Returns the path that an expression reads of the input, and its use; None for any other expression."""
         match node:
@@ -315,7 +332,7 @@ class _Reader:
                 missing = Use.DEFAULT if has_default else Use.NEEDS if name == "pop" and not more else Use.READS
             case _:
                 return None
-        if self._is_whole(inner):
+        if self.scope.is_whole(inner):
             return ((step,), KeyUse(missing, Use.READS, Use.DEFAULT)) if step is not None else None
         if (outer := self._path(inner)) is None:
             return None
@@ -326,24 +343,23 @@ class _Reader:
 
     def _use(self, node: ast.expr, steps: Steps, uses: KeyUse) -> None:
         if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            if isinstance(node.ctx, ast.Store) and len(steps) == 1 and self.depth == 0 and not self._is_read(steps[0]):
-                self.written.add(str(steps[0]))  # later reads are of the code's own value
-            elif len(steps) == 1 and not self._is_read(steps[0]):
-                self.at_times.add(str(steps[0]))
+            if isinstance(node.ctx, ast.Store) and len(steps) == 1:
+                (self.at_times if self.depth else self.written).add(str(steps[0]))
             if isinstance(node.ctx, ast.Del):
                 self._note(steps, use(Use.READS if self.depth else Use.NEEDS, Use.READS))
             return
+        if steps[0] in self.filled:
+            uses = KeyUse(Use.DEFAULT, uses.null, uses.inner)
+        if self.depth or steps[0] in self.filled | self.at_times:
+            uses = KeyUse(uses.missing, min(uses.null, Use.READS), uses.inner)
         is_present = any(steps[0] in each for each in self.present) and self.depth > 0
         if is_present or (self.tests and uses.missing is not Use.NEEDS):  # without the key the code goes on as it was meant to
             uses = DEFAULT
-        needs = Use.DEFAULT if self.caught else Use.READS if self.depth or steps[0] in self.at_times else Use.NEEDS
+        needs = Use.DEFAULT if self.caught[0] else Use.READS if self.depth or steps[0] in self.at_times else Use.NEEDS
         missing, inner = (needs if each is Use.NEEDS else each for each in (uses.missing, uses.inner))
         self._note(steps, KeyUse(missing, uses.null, inner))
         for child in self._arguments(node):
             self.visit(child)
-
-    def _is_read(self, key: str | None) -> bool:
-        return any(path[0] == key for path in self.uses)
 
     def _arguments(self, node: ast.expr) -> Iterator[ast.expr]:
         """Yields the defaults of `get`, which are expressions of their own."""
@@ -351,6 +367,8 @@ class _Reader:
             yield from node.args[1:]
 
     def _note(self, steps: Steps, uses: KeyUse) -> None:
+        if steps[0] in self.written:
+            return
         before = self.uses.get(steps)
         if before is not None:
             uses = KeyUse(*map(max, before, uses))
@@ -360,13 +378,3 @@ class _Reader:
 def _with_default(uses: KeyUse) -> KeyUse:
     """Returns the use of a key beside a default, which a missing key of a subscript does not get."""
     return KeyUse(*(each if each is Use.NEEDS else Use.DEFAULT for each in (uses.missing, Use.DEFAULT, uses.inner)))
-
-
-def _catches(handler: ast.ExceptHandler) -> bool:
-    """Returns True if a run goes on after a missing key."""
-    if any(isinstance(each, ast.Raise) for statement in handler.body for each in ast.walk(statement)):
-        return False
-    if handler.type is None:
-        return True
-    caught = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
-    return any(isinstance(each, ast.Name) and each.id in _CAUGHT for each in caught)

@@ -16,6 +16,7 @@ from dynamiq_operator.kube.client import Client
 from dynamiq_operator.kube.recorder_access import RecorderAccess
 from dynamiq_operator.kube.resources import APPS, BY_KIND, ROWS, RUNTIMES, SECRETS, VERSIONS
 from dynamiq_operator.model import names
+from dynamiq_operator.model.breaking import FORM
 from dynamiq_operator.model.contract import Contract
 from dynamiq_operator.model.digests import flow_hash
 from dynamiq_operator.model.objects import Manifest
@@ -152,7 +153,7 @@ async def test_a_rollback_asks_no_recorder(process: Process, recorder: Recorder)
     assert recorder.asked == []
 
 
-@pytest.mark.parametrize(("form", "reads"), [(1, ("message",)), (2, ())], ids=["this analysis", "another analysis"])
+@pytest.mark.parametrize(("form", "reads"), [(FORM, ("message",)), (FORM - 1, ())], ids=["this analysis", "another analysis"])
 async def test_a_contract_that_a_row_pinned_is_not_read_again(process: Process, form: int, reads: tuple[str, ...]) -> None:
     contract = {"reads": ["message"], "needs": [], "defaults": [], "declares": [], "untold": [], "form": form, "breaks": []}
     process.informers.on_watch_event(ROWS, "MODIFIED", stored(given.row_manifest("a", given.live(1, contract=contract)), 41))

@@ -158,7 +158,7 @@ def test_what_a_row_pins_has_counts_and_no_caller() -> None:
         "defaults": [],
         "declares": [],
         "untold": [],
-        "form": 1,
+        "form": 2,
         "result": "Breaking",
         "against": {"row": "chat-a", "sequence": 3},
         "breaks": [{"kind": "Reads", "name": "question", "runs": 312, "of": 1000, "callers": 2}],
