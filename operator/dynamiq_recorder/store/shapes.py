@@ -21,6 +21,8 @@ COLUMNS = (*KEY, "runs", "left_out", "field_counts")
 DAY = 86_400
 NAMES_MOST, SHARE = 1_000, 8
 """Most names that an App has on a day. A caller may add a name while it has less than an eighth of what is left of them."""
+OWN_MOST, CELLS_MOST = 256, 20_000
+"""Most names of a caller on a day, also of those that others send, and most names of all lines of an App's day: they are read together."""
 CALLERS_MOST, LINES_MOST = 1_100, 1_100
 """Most callers that an App has on a day, and lines from which on each caller has one line, whatever the rows of its runs."""
 OTHERS = (0, MORE, "")
@@ -67,6 +69,7 @@ class _Day:
 
     def __init__(self, lines: Mapping[Cell, _Line]) -> None:
         self._lines, self._names = len(lines), set[str]()
+        self._cells = sum(len(line.fields) for line in lines.values())
         self._places = {key[3:]: key for key in lines}
         self._own: dict[Cell, set[str]] = {caller: set() for caller in self._places}
         for key, line in lines.items():
@@ -86,8 +89,10 @@ class _Day:
     def takes(self, caller: Cell, name: str) -> bool:
         """Returns True if a caller's name is counted, and notes it then."""
         own = self._own.setdefault(caller, set())
-        if name not in self._names and SHARE * len(own) >= NAMES_MOST - len(self._names):
+        has_share = name in self._names or SHARE * len(own) < NAMES_MOST - len(self._names)
+        if self._cells >= CELLS_MOST or not (name in own or (has_share and len(own) < OWN_MOST)):
             return False
+        self._cells += 1
         own.add(name)
         self._names.add(name)
         return True

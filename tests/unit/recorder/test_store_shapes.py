@@ -212,6 +212,28 @@ def test_however_many_callers_an_attacker_forges_a_new_one_has_room_and_there_ar
     assert 900 < kept <= shapes.NAMES_MOST
 
 
+def test_a_caller_has_a_limit_of_names_that_others_send_too(store: Store) -> None:
+    store.write([batch(*(run(number, names(f"n{number}-", 64), f"key{number}") for number in range(6)))])
+    store.write([batch(*(run(10 + number, names(f"n{number}-", 64), "all") for number in range(6)))])
+
+    found = shapes_of(store, *(name for number in range(6) for name in names(f"n{number}-", 64)))
+    assert (found["all", ""].runs, found["all", ""].left_out, len(found["all", ""].fields)) == (6, 2, shapes.OWN_MOST)
+    assert [(found[f"key{number}", ""].left_out, len(found[f"key{number}", ""].fields)) for number in range(6)] == [(0, 64)] * 6
+
+
+def test_a_day_has_a_limit_of_counts_beyond_which_runs_are_said_to_be_left_out(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers that are counted stay counted. The day's lines are read together, so their size has a limit."""
+    monkeypatch.setattr(shapes, "CELLS_MOST", 100)
+    for _ in range(2):
+        store.write([batch(*(run(number, names("n", 30), f"key{number}") for number in range(1, 6)))])
+    store.write([batch(run(11, names("n", 30), "key1"))])
+
+    found = shapes_of(store, *names("n", 30))
+    assert {key: (each.runs, each.left_out, len(each.fields)) for (key, _), each in found.items()} == {
+        "key1": (2, 0, 30), "key2": (1, 0, 30), "key3": (1, 0, 30), "key4": (1, 1, 10), "key5": (1, 1, 0)
+    }  # fmt: skip
+
+
 def test_the_next_day_has_room_again(store: Store) -> None:
     store.write([batch(*(run(number, names("x", 64, 64 * number), "evil") for number in range(5)))])
     store.write([batch(run(10, names("y", 64), "evil", started_at=MORNING + DAY))])
