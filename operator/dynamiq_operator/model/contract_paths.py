@@ -89,13 +89,13 @@ def variables(text: str, work: Work) -> dict[Steps, Use] | None:
     """Returns the variables of a Jinja template that it does not define itself, each with its use if it is null. None: that cannot be told."""
     found, tags = _Variables(), _tags(text)
     own: list[set[str]] = [set()]
-    is_branched = "{% if" in text
+    is_branched = any(tag == "{%" and inner.split(maxsplit=1)[:1] == ["if"] for tag, inner in tags or ())
     for tag, expression in tags or ():
         work.spend(20 + len(expression) + len(own))
         word, _, rest = ("", "", expression) if tag == "{{" else expression.replace("\n", " ").partition(" ")
-        names = set[str]()
+        names, of_loop = set[str](), set[str]()
         if word == "for" and (of := _IN.search(rest)) is not None:
-            own.append({"loop", *(name.strip() for name in rest[: of.start()].split(","))})
+            of_loop = {"loop", *(name.strip("() ") for name in rest[: of.start()].split(","))}
             rest = rest[of.end() :].removesuffix(" recursive")
         elif word == "set" and rest.partition("=")[0].strip().isidentifier():
             name, _, rest = rest.partition("=")
@@ -108,6 +108,8 @@ def variables(text: str, work: Work) -> dict[Steps, Use] | None:
             return None
         if not found.read(rest.strip(), own, is_test=word in ("if", "elif")):
             return None
+        if of_loop:  # the list itself is not read by them
+            own.append(of_loop)
         own[-1] |= names if len(own) == 1 and not is_branched else set()  # one in a branch may be not set
     return None if tags is None else found.uses()
 
