@@ -218,16 +218,19 @@ class Judgement:
         if judged.runs is None:
             return ""
         of = f"the last {counted_runs(judged.of or 0)} ({self.days} days)"
-        did = "sent another type" if judged.change.type is not None and not judged.change.is_required else "did not send"
-        unsure = f"; {counted_runs(judged.unsure)} had more fields than are recorded" if judged.unsure else ""
-        if not judged.runs and judged.unsure:
-            return f": {judged.unsure:,} of {of} had more fields than are recorded, and may have sent it; the others sent it"
+        unsure = f"{judged.unsure:,} of {of} had more fields than are recorded, and may have sent"
+        if judged.change.is_of_type:
+            did, none = "sent another type", f": no run of {of} sent another type"
+            unknown = f": {unsure} another type; no other run sent one"
+        else:
+            did, none, unknown = "did not send", f": all of {of} sent it", f": {unsure} it; the others sent it"
         if not judged.runs:
-            return f": all of {of} sent it" if judged.of else ": no run was recorded"
+            return unknown if judged.unsure else none if judged.of else ": no run was recorded"
         who = ", ".join(f"{each.title} ({each.runs:,})" for each in judged.callers)
         shown = sum(each.runs for each in judged.callers)
         more = f"{'' if not who else ', '}{_more(judged.others, bool(who))} ({judged.runs - shown:,})" if judged.others else ""
-        return f", which {judged.runs:,} of {of} {did}: {who}{more}{unsure}"
+        rest = f"; {counted_runs(judged.unsure)} had more fields than are recorded" if judged.unsure else ""
+        return f", which {judged.runs:,} of {of} {did}: {who}{more}{rest}"
 
 
 def judged(live: Contract | None, new: Contract | None) -> Judgement:
@@ -285,8 +288,10 @@ def _counted(change: ContractChange, shapes: Shapes) -> JudgedChange:
 def _missing(change: ContractChange, caller: CallerShapes) -> tuple[int, int]:
     """Returns how many runs of a caller a change concerns, and of how many that is not known."""
     types = caller.fields.get(change.name, {})
-    if change.type is not None and not change.is_required:
-        return sum(runs for each, runs in types.items() if each not in (change.type, "null")), 0
+    if change.is_of_type:
+        return sum(runs for each, runs in types.items() if each not in (change.type, "null")), min(
+            caller.others, max(caller.runs - sum(types.values()), 0)
+        )
     sent = sum(runs for each, runs in types.items() if each != "null")
     absent = max(caller.runs - sent, 0)
     unsure = min(caller.others, absent)

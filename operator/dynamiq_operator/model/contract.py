@@ -1,7 +1,7 @@
 """Tells what a flow reads of a run's input, and what it answers: its contract. It is a pure function of the flow's text.
 
 Both engines give every node the run's whole input, do not enforce the Input node's schema, and select None by a path that is missing.
-Whatever cannot be told is named, and never left out.
+A node of which it cannot be told what it reads is named, and never left out.
 """
 
 from __future__ import annotations
@@ -97,6 +97,11 @@ class ContractChange:
     name: str
     type: str | None = None
     is_required: bool = False
+
+    @property
+    def is_of_type(self) -> bool:
+        """True if a declared field must have another type now."""
+        return self.kind is ChangeKind.DECLARED and not self.is_required
 
 
 def contract_of(text: str) -> Contract:

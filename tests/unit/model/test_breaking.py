@@ -137,6 +137,28 @@ def test_declared_fields_are_counted_and_told_as_declared() -> None:
     assert typed.lines("v3") == ["declared: `n` is of type number now, which 2 of the last 5 runs (7 days) sent another type: key web (2)"]
 
 
+@pytest.mark.parametrize(
+    ("sent", "others", "result", "told"),
+    [
+        ({"number": 5}, 0, Compatibility.COMPATIBLE, ": no run of the last 5 runs (7 days) sent another type"),
+        ({}, 0, Compatibility.COMPATIBLE, ": no run of the last 5 runs (7 days) sent another type"),
+        ({"number": 4}, 3, Compatibility.UNKNOWN, None),
+        ({"number": 5}, 3, Compatibility.COMPATIBLE, ": no run of the last 5 runs (7 days) sent another type"),
+    ],
+    ids=["sent", "not sent", "maybe left out", "others left out"],
+)
+def test_a_type_that_is_declared_anew_breaks_only_runs_that_sent_another_one(
+    sent: dict[str, int], others: int, result: Compatibility, told: str | None
+) -> None:
+    number, text = (Contract(declares=(DeclaredField(name="n", type=kind),)) for kind in ("number", "string"))
+    judgement = judged(text, number).counted(shapes(caller(5, key="web", others=others, n=sent)))
+    told = (
+        told or ": 1 of the last 5 runs (7 days) had more fields than are recorded, and may have sent another type; no other run sent one"
+    )
+    assert judgement.result is result
+    assert judgement.lines("v3") == [f"declared: `n` is of type number now{told}"]
+
+
 def test_a_field_that_is_no_longer_answered_breaks() -> None:
     before, after = (Contract(answers=tuple(AnsweredField(name=each) for each in names)) for names in (("text", "sources"), ("text",)))
     assert judged(before, after).result is Compatibility.BREAKING
