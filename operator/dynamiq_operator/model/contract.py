@@ -181,6 +181,8 @@ def _contract(nodes: Nodes) -> Contract:
     for node_id, spec in nodes.specs.items():
         if (what := nodes.read(node_id, found)) is not None:
             untold.append(_untold(node_id, spec, what))
+    if untold:
+        untold.extend(_untold(node_id, nodes.specs[node_id], nodes.specs[node_id]) for node_id in nodes.given_on(found))
     declared, answered = nodes.declared(), nodes.answered()
     names = [*found.uses, *(name for name, *_ in declared), *(name for name, _ in answered or ())]
     most = max(len(found.uses), len(declared), len(answered or ()))

@@ -90,6 +90,16 @@ class Nodes:
                 for path in paths:
                     self._resolve(node_id, path, python.READS, found, 0)
 
+    def given_on(self, found: Found) -> Iterator[str]:
+        """Adds the fields that nodes select of what they pass on: all that an untold node gets of them. Yields those that cannot be told."""
+        for node_id, spec in self.specs.items():
+            selector = _selector(spec, "output_transformer") if _kind(spec) in PASSING else {}
+            try:
+                for steps, use in (each for text in selector.values() for each in self._selected(text)):
+                    self._taken(node_id, (*_path(spec, "output_transformer"), *steps), python.use(use, use), found)
+            except _Whole:
+                yield node_id
+
     def declared(self) -> list[tuple[str, Any, bool]]:
         """Returns the fields of Input nodes' schemas: name, type, and whether they are required."""
         return [each for spec in self.specs.values() if _kind(spec) == "Input" for each in self._spent(_declared(spec))]

@@ -204,6 +204,17 @@ def test_a_named_prompt_that_changes_makes_its_node_another_one() -> None:
     assert changes(contract_of(live), contract_of(live)) == ()
 
 
+def test_the_fields_that_are_given_on_to_a_node_that_cannot_be_told_are_read() -> None:
+    """The node is the same in both versions, and gets other fields in the new one."""
+    code = python("return f(inputs)", path="$.start.output")
+    live, new, odd = (
+        contract_of(flow({"start": {"type": INPUT, "output_transformer": {"selector": {"w": each}}}, "code": code}))
+        for each in ("$.q", "$.z", "$..z")
+    )
+    assert [(each.kind, each.name) for each in changes(live, new)] == [(ChangeKind.READS, "z")]
+    assert [(each.kind, each.name) for each in changes(live, odd)] == [(ChangeKind.CANNOT_TELL, "start")]
+
+
 def test_a_message_has_parts_and_a_static_one_has_no_variables() -> None:
     parts = [{"type": "text", "text": "{{q}}"}, {"image_url": {"url": "{{u}}"}}, {"file": {"file_data": "{{f}}"}}]
     messages = [{"content": parts}, {"content": "{{z}}", "static": True}]
