@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from dynamiq_operator.controller.background import shapes as reader
+from dynamiq_operator.controller.background.shapes import ShapesReader
 from dynamiq_operator.desired.base import CONFIG_MAP, SECRET, child
 from dynamiq_operator.desired.flow import FLOW_KEY
 from dynamiq_operator.kube.client import Client
@@ -88,6 +90,14 @@ async def process(client: Client, script: Script, recorder: Recorder, tmp_path: 
             yield made
 
 
+@pytest.fixture
+async def shapes(recorder: Recorder, tmp_path: Path) -> AsyncIterator[ShapesReader]:
+    token = tmp_path / "token"
+    token.write_text("of-the-operator")
+    async with served(recorder.handle) as port, ShapesReader(lambda _: None, RecorderAccess(f"http://127.0.0.1:{port}", token)) as made:
+        yield made
+
+
 def new_row(**spec: Any) -> Manifest:
     return given.row_manifest("b", given.asking(workflowVersion="v2", **spec))
 
@@ -143,6 +153,29 @@ async def test_a_recorder_that_is_away_is_not_waited_for_again(
     assert len(recorder.asked) == 1
     process.clock.later(reader.AWAY_FOR)
     assert (await observed(process)).problem == ""
+
+
+async def test_an_app_whose_shapes_take_long_holds_up_no_other_namespace(
+    shapes: ShapesReader, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that wait for its answers give up with it, and ask nothing."""
+    monkeypatch.setattr(reader, "WITHIN", 0.05)
+    recorder.answer = never
+    told = await asyncio.gather(*(shapes.read(("slow", f"app{number}"), "uid", []) for number in range(reader.OF_NAMESPACE + 2)))
+    assert told == ["the recorder takes longer than 0.05 s"] * (reader.OF_NAMESPACE + 2)
+    assert len(recorder.asked) <= reader.OF_NAMESPACE
+
+    monkeypatch.setattr(reader, "WITHIN", 30)
+    recorder.answer = saying(SAID)
+    assert isinstance(await shapes.read(("quick", "app"), "uid", []), Shapes)
+    assert await shapes.read(("slow", "app0"), "uid", []) == "the recorder takes longer than 0.05 s"
+
+
+async def test_a_recorder_that_refuses_the_operator_is_asked_for_no_namespace(shapes: ShapesReader, recorder: Recorder) -> None:
+    recorder.answer = saying({}, status=403)
+    for namespace in ("one", "two"):
+        assert await shapes.read((namespace, "app"), "uid", []) == "the recorder answers with status 403"
+    assert len(recorder.asked) == 1
 
 
 async def test_a_rollback_asks_no_recorder(process: Process, recorder: Recorder) -> None:

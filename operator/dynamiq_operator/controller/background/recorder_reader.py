@@ -27,12 +27,13 @@ T = TypeVar("T")
 class RecorderError(Exception):
     """A request without a usable answer. The message is the reason, in words that stay the same.
 
-    `status`: of the answer; 0 for another reason. `is_away`: the recorder did not answer, or accepts nothing from this operator.
+    `status`: of the answer; 0 for another reason. `is_away`: the recorder did not answer, or accepts nothing from this operator. `is_alone`:
+    another request may be answered all the same.
     """
 
-    def __init__(self, message: str, *, status: int = 0, is_away: bool = False) -> None:
+    def __init__(self, message: str, *, status: int = 0, is_away: bool = False, is_alone: bool = False) -> None:
         super().__init__(message)
-        self.status, self.is_away = status, is_away
+        self.status, self.is_away, self.is_alone = status, is_away, is_alone
 
 
 class RecorderReader(BackgroundReader):
@@ -72,10 +73,12 @@ class RecorderReader(BackgroundReader):
             ) as response:
                 if (status := response.status) != 200:
                     is_away = status in (401, 403) or status >= 500
-                    raise RecorderError(f"the recorder answers with status {status}", status=status, is_away=is_away)
+                    raise RecorderError(
+                        f"the recorder answers with status {status}", status=status, is_away=is_away, is_alone=status >= 500
+                    )
                 return decode(await body_of(response, most))
         except TimeoutError:
-            raise RecorderError(f"the recorder takes longer than {within:g} s", is_away=True) from None
+            raise RecorderError(f"the recorder takes longer than {within:g} s", is_away=True, is_alone=True) from None
         except (aiohttp.ClientError, OSError):
             raise RecorderError("the recorder cannot be reached", is_away=True) from None
         except (ValueError, KeyError, TypeError, msgspec.MsgspecError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from time import monotonic
 
@@ -15,9 +16,9 @@ from dynamiq_operator.model.breaking import DAYS
 from dynamiq_operator.model.shapes import Shapes
 
 WITHIN = 1.0
-"""Seconds for one answer: a row is pinned after it."""
-AWAY_FOR = 15.0
-"""Seconds without requests, for any App, after the recorder did not answer: rows of other Apps do not wait for it, too."""
+"""Seconds for one answer, and for the wait for a slot before it: a row is pinned after them."""
+AWAY_FOR, EVERY = 15.0, ""
+"""Seconds without requests after one was not answered: of its namespace, or of `EVERY` one while the recorder cannot be reached."""
 AT_ONCE, OF_NAMESPACE = 8, 4
 BYTES_MAX = 1024 * 1024
 
@@ -29,19 +30,32 @@ class ShapesReader(RecorderReader):
         self, requeue: Callable[[AppKey], None], access: RecorderAccess | None = None, clock: Callable[[], float] = monotonic
     ) -> None:
         super().__init__(requeue, (AT_ONCE, OF_NAMESPACE), Pauses(), access, clock)
-        self._away, self._away_until = "", 0.0
+        self._away: dict[str, tuple[str, float]] = {}
 
     async def read(self, app: AppKey, app_uid: str, fields: Sequence[str]) -> Shapes | str:
         """Returns the shapes of these fields, or why they are unknown."""
-        if self._clock() < self._away_until:
-            return self._away
         params = [("days", str(DAYS)), *(("field", each) for each in fields)]
+        is_asked = False
         try:
-            async with self._slots.one_of(app[0]):
+            async with asyncio.timeout(WITHIN), self._slots.one_of(app[0]):
+                if why := self._why_away(app[0]):
+                    return why
+                is_asked = True
                 return await self._call(
                     f"{app_uid}/shapes", lambda body: Shapes.of(orjson.loads(body)["data"]), WITHIN, BYTES_MAX, params=params
                 )
-        except RecorderError as error:
-            if error.is_away:
-                self._away, self._away_until = str(error), self._clock() + AWAY_FOR
-            return str(error)
+        except TimeoutError:
+            error = RecorderError(f"the recorder takes longer than {WITHIN:g} s", is_away=is_asked, is_alone=True)
+        except RecorderError as failed:
+            error = failed
+        if error.is_away:
+            self._away[app[0] if error.is_alone else EVERY] = str(error), self._clock() + AWAY_FOR
+        return str(error)
+
+    def _why_away(self, namespace: str) -> str:
+        """Returns why nothing is asked for a namespace now; empty if it is."""
+        for each in (EVERY, namespace):
+            why, until = self._away.get(each, ("", 0.0))
+            if self._clock() < until:
+                return why
+        return ""
