@@ -30,8 +30,10 @@ def preview_of(api: Api, row: Manifest) -> Preview:
     base, live = pinned.base, rows.live
     warnings: tuple[str, ...] = ()
     if base is not None and live is not None and base.row != live.name:
+        judged = f", and whom it may break was judged against #{base.sequence}" if pinned.contract is not None else ""
         warnings = (
-            f"it was made while #{base.sequence} was live, and #{live.sequence} is now: fields that it leaves out come from #{base.sequence}",
+            f"it was made while #{base.sequence} was live, and #{live.sequence} is now: "
+            f"fields that it leaves out come from #{base.sequence}{judged}",
         )
     waits = record.status.waits
     preview = preview_in(met, pinned, text, row, warnings)

@@ -22,7 +22,7 @@ DAY = 86_400
 NAMES_MOST, SHARE = 1_000, 8
 """Most names that an App has on a day. A caller may add a name while it has less than an eighth of what is left of them."""
 OWN_MOST, CELLS_MOST = 256, 20_000
-"""Most names of a caller on a day, also of those that others send, and most names of all lines of an App's day: they are read together."""
+"""Most names of a caller on a day, also names that others send; and most names in all lines of an App's day. All lines are read at once."""
 CALLERS_MOST, LINES_MOST = 1_100, 1_100
 """Most callers that an App has on a day, and lines from which on each caller has one line, whatever the rows of its runs."""
 OTHERS = (0, MORE, "")

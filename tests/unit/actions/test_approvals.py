@@ -343,8 +343,18 @@ def test_an_approval_whose_response_was_lost_is_found_again() -> None:
     assert perform_approval(api, plan).made["metadata"]["name"] == name
 
 
-def test_an_approver_sees_what_the_author_saw() -> None:
-    row = given.stored(given.row_manifest("chat-c", rules.awaiting(3, base={"row": "chat-a", "sequence": 1})))
+JUDGED = {
+    "result": "Breaking",
+    "against": {"row": "chat-a", "sequence": 1},
+    "breaks": [{"kind": "Fails", "name": "size", "runs": 3, "of": 9}],
+}
+
+
+@pytest.mark.parametrize(
+    ("pins", "judged"), [({}, ""), ({"contract": JUDGED}, ", and whom it may break was judged against #1")], ids=["not judged", "judged"]
+)
+def test_an_approver_sees_what_the_author_saw(pins: Manifest, judged: str) -> None:
+    row = given.stored(given.row_manifest("chat-c", rules.awaiting(3, base={"row": "chat-a", "sequence": 1}, **pins)))
     rows = (given.row_manifest("chat-a", given.superseded(1, "v1")), given.row_manifest("chat-b", given.live(2, "v1")), row)
     script = holding(given.app_manifest(), *rows, given.version_manifest("v1"), given.version_manifest("v2"))
     script.on("POST", REVIEWS, {"status": {"userInfo": {"username": "otto"}}})
@@ -353,4 +363,4 @@ def test_an_approver_sees_what_the_author_saw() -> None:
     assert preview.now is not None
     assert (preview.now.sequence, preview.then.version, preview.then.sequence, preview.waits) == (2, "v2", 3, rules.AWAITS)
     assert any(line.startswith("+") for line in preview.flow_diff)
-    assert preview.warnings == ("it was made while #1 was live, and #2 is now: fields that it leaves out come from #1",)
+    assert preview.warnings == ("it was made while #1 was live, and #2 is now: fields that it leaves out come from #1" + judged,)
